@@ -1,0 +1,66 @@
+"""Frozen dataclasses of the model to plain JSON values and back.
+
+Used wherever a value leaves the process: the ledger, the lab's socket, the report.  Works from the type hints: nested
+dataclasses, tuples, enums, mappings and the closed unions, whose members carry their class name under ``kind_``.
+It does not version, compress or check ranges.
+"""
+
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from chaosnet.errors import ChaosnetError
+
+
+def to_plain(value: Any) -> Any:
+    """``value`` as dicts, lists, strings, numbers, booleans and None.  Dataclasses carry their class name as ``kind_``."""
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"kind_": type(value).__name__} | {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (tuple, list, frozenset, set)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    return value
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def from_plain(kind: Any, plain: Any) -> Any:
+    """The value of type ``kind`` that :func:`to_plain` made ``plain`` of; ChaosnetError where it did not."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        members = get_args(kind)
+        if plain is None and type(None) in members:
+            return None
+        for member in members:
+            if isinstance(plain, dict) and getattr(member, "__name__", "") == plain.get("kind_"):
+                return from_plain(member, plain)
+            if not isinstance(plain, dict) and not is_dataclass(member) and isinstance(plain, member):
+                return plain
+        raise ChaosnetError(f"a stored value is of none of the kinds {kind}")
+    if origin is tuple:
+        inner = get_args(kind)
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return tuple(from_plain(inner[0], item) for item in plain)
+        return tuple(from_plain(part, item) for part, item in zip(inner, plain, strict=True))
+    if origin in (dict, Mapping):
+        _, item_kind = get_args(kind)
+        return {key: from_plain(item_kind, item) for key, item in plain.items()}
+    if isinstance(kind, type) and is_dataclass(kind):
+        if not isinstance(plain, dict) or plain.get("kind_", kind.__name__) != kind.__name__:
+            raise ChaosnetError(f"a stored value is not a {kind.__name__}")
+        hints = _hints(kind)
+        return kind(**{f.name: from_plain(hints[f.name], plain[f.name]) for f in fields(kind) if f.name in plain})
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(plain)
+    if kind is float:
+        return float(plain)
+    return plain
