@@ -159,9 +159,7 @@ class Object:
         return f"{self.kind} {'/'.join(p for p in (self.cluster, self.namespace, self.name) if p)}"
 
 
-Change = (
-    Filter | Shape | LinkMtu | RouteMtu | Rewrite | Sysctl | ConntrackPressure | DaemonState | DnsAnswer | Object
-)
+Change = Filter | Shape | LinkMtu | RouteMtu | Rewrite | Sysctl | ConntrackPressure | DaemonState | DnsAnswer | Object
 
 CHANGES: dict[str, type[Change]] = {
     kind.__name__: kind

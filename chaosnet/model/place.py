@@ -93,8 +93,7 @@ def _hop(place: Place, edges: Mapping[str, Edge], inventory: Inventory, where: s
         backends = {a for site in destination for a in site.addresses}
         pods = [pod for pod in inventory.pods if backends & set(pod.addresses)]
         sites = tuple(
-            Site("pod", p.cluster, p.namespace, p.name, p.node, p.addresses, toward=source.addresses, across=there)
-            for p in pods
+            Site("pod", p.cluster, p.namespace, p.name, p.node, p.addresses, toward=source.addresses, across=there) for p in pods
         )
         if not sites:
             raise InputError(where, f"no pod is behind {edge.destination}", "choose an edge that ends at a pod or a Service")

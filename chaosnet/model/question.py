@@ -259,9 +259,7 @@ class DaemonsSeen:
     running: tuple[tuple[str, bool], ...]
 
 
-Question = (
-    Reach | PathMtu | Bgp | Routes | Dns | ServiceView | Conntrack | Stream | Throughput | Load | Counters | Daemons
-)
+Question = Reach | PathMtu | Bgp | Routes | Dns | ServiceView | Conntrack | Stream | Throughput | Load | Counters | Daemons
 Answer = (
     Reached | PathMtuFound | BgpState | RouteTable | DnsReply | ServiceSeen | ConntrackUse | Streamed | Carried | Loaded
     | Counted | DaemonsSeen

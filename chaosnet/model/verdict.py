@@ -22,10 +22,7 @@ _RANK = {Outcome.PASS: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAIL: 2}
 # Exit statuses of the command line, and which wins when a run has several reasons: 4 > 5 > 1 > 3 > 2 > 0.
 EXIT_PASS, EXIT_FAIL, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_RESIDUE, EXIT_INTERNAL = 0, 1, 2, 3, 4, 5
 _EXIT_RANK = {
-    code: rank
-    for rank, code in enumerate(
-        (EXIT_PASS, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_FAIL, EXIT_INTERNAL, EXIT_RESIDUE)
-    )
+    code: rank for rank, code in enumerate((EXIT_PASS, EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_FAIL, EXIT_INTERNAL, EXIT_RESIDUE))
 }
 
 
