@@ -8,6 +8,7 @@
       Refused                a safeguard said no; nothing was touched                 2
       NoSession              an activity ran without the chaosnet control             2
       TargetError            the kernel, a daemon or an API said no                   5
+        TargetGone           the lab has ended: nothing of ours can be left in it     5
       NotProven              injected, but its effect was not seen in time            3
       BaselineNotMet         the network was not healthy before; nothing was injected 3
       ResidueLeft            something of ours is still there after undo              4
@@ -60,6 +61,10 @@ class TargetError(ChaosnetError):
     """The kernel, a daemon or an API refused what was asked of it."""
 
     exit = 5
+
+
+class TargetGone(TargetError):
+    """The target that a ticket names is there no more; a lab takes everything in it along when it ends."""
 
 
 class NotProven(ChaosnetError):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chaosnet.engine import inject as injection
-from chaosnet.engine import residue
+from chaosnet.engine import residue, runs
 from chaosnet.engine.assess import Facts, Hypothesis, Seen
 from chaosnet.engine.events import Events
 from chaosnet.engine.experiment import Spec, parse_spec
@@ -26,7 +26,7 @@ from chaosnet.engine.ledger import Ledger
 from chaosnet.engine.record import write_record
 from chaosnet.engine.select import Watched, group, watched
 from chaosnet.engine.watch import RUNNING, Course, baseline, course
-from chaosnet.errors import BaselineNotMet, ChaosnetError, NoSession, NotProven
+from chaosnet.errors import BaselineNotMet, ChaosnetError, NoSession, NotProven, Refused
 from chaosnet.model.edge import Edge, Observation, State
 from chaosnet.model.fault import Fault, Plan
 from chaosnet.model.inventory import Inventory, Site
@@ -107,6 +107,10 @@ class Session:
         out.mkdir(parents=True, exist_ok=True)
         blocks = json.loads(json.dumps(experiment.get("extensions") or []))
         session = cls(target, spec, about, out, secrets.token_hex(4), time.monotonic(), time.time(), placebo, blocks)
+        pid = int(os.environ.get("CHAOSNET_SUPERVISOR") or os.getpid())
+        runs.register(
+            runs.RunningRun(session.run, pid, about.title, str(out.resolve()), target.name, target.ref, session.wall)
+        )
         session.say("opened", target=target.name, ref=target.ref, run=session.run, placebo=placebo)
         target.settle(SETTLE_SECONDS)
         session.watching = watched(spec, target.inventory(), f"{Path(file).name or 'experiment'}: extensions.chaosnet.edges")
@@ -182,6 +186,9 @@ class Session:
         The error, where there is one, is also kept: the control stops the run for it.
         """
         try:
+            stopped = runs.halted(self.out)
+            if stopped:
+                raise Refused(f"this run was halted by {stopped}; start it again when the network may be touched")
             self.require_baseline()
             self._pods = _identities(self.inventory)
             run = injection.inject(self._setting(), fault)
@@ -297,10 +304,13 @@ class Session:
             with suppress(ChaosnetError):
                 rerun()
         self._fetch()
+        stopped = runs.halted(self.out)
+        cut_short = f"halted by {stopped}" if stopped else cut_short
         facts = Facts(
             self.faults, self.seen(inject_at, undo_at), self.hypothesis, left, self.spec.recover,
             cut_short, self.refused, self.baseline_unmet,
         )  # fmt: skip
+        runs.unregister(self.run)
         return write_record(self, facts, clean_at)
 
     def seen(self, inject_at: float | None, undo_at: float | None) -> tuple[Seen, ...]:
