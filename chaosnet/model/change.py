@@ -120,7 +120,11 @@ class ConntrackPressure:
 
 @dataclass(frozen=True, slots=True)
 class DaemonState:
-    """A role at ``site`` stops.  ``daemon`` is bird, dns, kube-proxy, cni, endpoints (the controller) or node (all of it)."""
+    """A role at ``site`` stops.
+
+    ``daemon`` is bird, dns, kube-proxy, cni (new pods get no network), policy (the node enforces none), endpoints (the
+    controller, at any node of its cluster) or node (all of it).
+    """
 
     site: Site
     daemon: str

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from chaosnet.errors import Unsupported
 from chaosnet.model.change import Change
 from chaosnet.model.inventory import Sites
 from chaosnet.model.place import Place
@@ -69,7 +70,16 @@ class Capabilities:
             return f"the {self.target} target cannot make a {kind} change"
         if getattr(change, "needs_netem", False) and "netem" in self.missing:
             return self.missing["netem"]
+        if kind == "DaemonState" and "daemons" in self.missing:
+            return self.missing["daemons"]
         return ""
+
+    def require(self, fault: str, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """``changes``, if all can be made here; Unsupported with a sentence otherwise."""
+        for change in changes:
+            if why := self.lacks(change):
+                raise Unsupported(f"{fault}: {why}")
+        return changes
 
 
 class Fault(Protocol):

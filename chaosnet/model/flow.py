@@ -13,7 +13,7 @@ from chaosnet.errors import InputError, Refused
 from chaosnet.model.change import Match
 from chaosnet.model.edge import Edge
 from chaosnet.model.endpoint import Endpoint
-from chaosnet.model.inventory import Inventory, Pod, Site
+from chaosnet.model.inventory import Inventory, Node, Pod, Site
 
 # "to" is what goes from the place to its peer, "from" what comes back: the words of Chaos Mesh's NetworkChaos.
 DIRECTIONS = ("both", "to", "from")
@@ -96,7 +96,8 @@ def refuse_half(sites: Iterable[Site], inventory: Inventory, place: str) -> None
     """
     for site in sites:
         if site.kind == "address":
-            for owner in (*inventory.pods, *inventory.nodes):
+            owners: tuple[Pod | Node, ...] = (*inventory.pods, *inventory.nodes)
+            for owner in owners:
                 if site.name in owner.addresses and len({family(a) for a in owner.addresses}) > 1:
                     other = next(a for a in owner.addresses if family(a) != family(site.name))
                     raise Refused(
@@ -105,9 +106,7 @@ def refuse_half(sites: Iterable[Site], inventory: Inventory, place: str) -> None
                     )
 
 
-def spots(
-    sites: tuple[Site, ...], direction: str, match: Match = Match(), peers: tuple[str, ...] = ()
-) -> tuple[Spot, ...]:
+def spots(sites: tuple[Site, ...], direction: str, match: Match = Match(), peers: tuple[str, ...] = ()) -> tuple[Spot, ...]:
     """The sides of ``sites`` at which ``direction`` (both, to, from) cuts what goes to, or comes from, ``peers``.
 
     Without peers a hop means its edge's far end, and other places everything.  Every packet is met once: on a link each end
@@ -195,50 +194,59 @@ def outside(site: Site, inventory: Inventory, elsewhere: bool) -> tuple[Site, ..
 
     def rank(pod: Pod) -> tuple[bool, bool]:
         deaf = not any(listening(inventory, address) for address in pod.addresses)
-        return ((pod.cluster == site.cluster) == elsewhere, deaf)
+        return (pod.cluster != beyond if beyond else (pod.cluster == site.cluster) == elsewhere, deaf)
 
+    # Beyond a link that joins two clusters lies the other one.
+    beyond = next((n.cluster for n in inventory.nodes if n.name == site.interface and n.cluster != site.cluster), "")
     if site.kind == "router":
-        others = [pod for pod in far if pod.cluster != site.cluster]
-        far = others or far
+        far = [pod for pod in far if pod.cluster != site.cluster] or far
     return tuple(map(pod_site, sorted(far, key=rank)))
 
 
-def edge_between(
-    source: Site, destination: Site, inventory: Inventory, protocol: str = "", port: int = 0
-) -> Edge | None:
+def edge_between(source: Site, destination: Site, inventory: Inventory, protocol: str = "", port: int = 0) -> Edge | None:
     """An edge from ``source`` to ``destination`` that should get an answer, or None where nothing there is known to listen.
 
     ``protocol`` empty prefers TCP and falls back on ICMP; ``port`` 0 is any.
     """
     if source.kind not in ("pod", "node", "router"):
         return None
-    wanted = (protocol,) if protocol else ("tcp", "icmp")
-    for kind in wanted:
-        if kind == "icmp":
-            if port or destination.kind == "service":
-                continue
-            return _edge(source, destination, "icmp", 0)
-        for offered, number in _offers(destination, inventory, kind, port):
-            if offered == kind and port in (0, number):
+    for kind in (protocol,) if protocol else ("tcp", "icmp"):
+        if kind != "icmp":
+            for number in _ports(destination, inventory, kind, port):
                 return _edge(source, destination, kind, number)
+        elif not port and destination.kind != "service":
+            return _edge(source, destination, "icmp", 0)
     return None
 
 
-def _offers(site: Site, inventory: Inventory, protocol: str, port: int) -> Iterator[tuple[str, int]]:
+def _ports(site: Site, inventory: Inventory, protocol: str, port: int) -> Iterator[int]:
+    """The port numbers to try at ``site``, of those that ``port`` (0: any) lets."""
     if site.kind == "service":
         for service in inventory.services:
             if (service.cluster, service.namespace, service.name) == (site.cluster, site.namespace, site.name):
-                for p in service.ports:
-                    # A rule on the pods' own port hits this Service port too.
-                    yield p.protocol, (port if port in (p.port, p.target) and p.port != p.target else p.port)
-    elif site.kind == "address":
-        owned = listening(inventory, site.name)
-        yield from owned
-        yield from ((p.protocol, p.port) for s in inventory.services if site.name in s.addresses for p in s.ports)
-        if port and not owned:
-            yield protocol, port
-    else:
-        yield from (offer for address in site.addresses for offer in listening(inventory, address))
+                yield from (p.port for p in service.ports if p.protocol == protocol and port in (0, p.port, p.target))
+        return
+    for address in site.addresses:
+        yield from (number for kind, number in listening(inventory, address) if kind == protocol and port in (0, number))
+        for service in inventory.services:
+            if address in service.addresses:
+                yield from (p.port for p in service.ports if p.protocol == protocol and port in (0, p.port))
+    if port and site.kind == "address":
+        yield port
+
+
+def both_ports(port: int, sites: Iterable[Site], inventory: Inventory) -> tuple[int, ...]:
+    """``port`` and, where a Service among ``sites`` translates it, its other side: a rule may sit on either side of that."""
+    names = {(site.cluster, site.namespace, site.name) for site in sites if site.kind == "service"}
+    ports = [
+        number
+        for service in inventory.services
+        if (service.cluster, service.namespace, service.name) in names
+        for p in service.ports
+        if port in (p.port, p.target)
+        for number in (p.port, p.target)
+    ]
+    return tuple(dict.fromkeys((port, *ports)))
 
 
 def _edge(source: Site, destination: Site, protocol: str, port: int) -> Edge:

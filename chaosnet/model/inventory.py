@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from chaosnet.errors import InputError, Refused
+from chaosnet.model.edge import Edge
 from chaosnet.model.endpoint import Endpoint
 
 
@@ -167,11 +168,16 @@ def one(inventory: Inventory, endpoint: Endpoint, place: str = "") -> Site:
 
 @dataclass(frozen=True, slots=True)
 class Sites:
-    """The sites of a fault's places by argument name (``at``, ``source``, ``destination``), and the world they are in."""
+    """The sites of a fault's places by argument name (``at``, ``source``, ``destination``), and the world they are in.
+
+    ``hold_times`` are of BGP sessions, in seconds, by speaker.  ``announced`` are the concrete edges that the experiment
+    says must break or open: for some faults (a policy, a label) nothing else on the wire shows what they did.
+    """
 
     by_argument: dict[str, tuple[Site, ...]]
     inventory: Inventory
     hold_times: dict[str, float] = field(default_factory=dict)
+    announced: tuple[Edge, ...] = ()
 
     def __getitem__(self, argument: str) -> tuple[Site, ...]:
         return self.by_argument.get(argument, ())

@@ -53,6 +53,11 @@ def parse_place(text: object, place: str) -> Place:
     return Place(kind, rest)
 
 
+def endpoint_place(text: object, place: str) -> Place:
+    """The place that an endpoint is, for arguments that name a peer: hops, links and routers have no addresses of their own."""
+    return Place("endpoint", endpoint=parse_endpoint(text, place))
+
+
 def resolve(place: Place, edges: Mapping[str, Edge], inventory: Inventory, where: str = "") -> tuple[Site, ...]:
     """The sites that a place means now.  Never empty.
 
