@@ -103,14 +103,10 @@ def _start(order: Order, target: Target) -> "subprocess.Popen[bytes]":
         "CHAOSNET_SUPERVISOR": str(os.getpid()),
     }
     with open(order.out / "chaostoolkit.log", "wb") as log:
-        return subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
-def _follow(
-    child: "subprocess.Popen[bytes]", events: Path, tell: Callable[[dict[str, Any]], None], stop: list[str]
-) -> None:
+def _follow(child: "subprocess.Popen[bytes]", events: Path, tell: Callable[[dict[str, Any]], None], stop: list[str]) -> None:
     """Hand on events until the child ends or a stop signal comes."""
     position = 0
     while True:
