@@ -48,4 +48,5 @@ def show(event: Mapping[str, Any]) -> None:
     """Print one event, where it has something for people."""
     text = line(event)
     if text:
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
