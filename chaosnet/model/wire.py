@@ -11,7 +11,6 @@ from typing import TypedDict
 from chaosnet.errors import InputError, Refused
 from chaosnet.model import units
 from chaosnet.model.change import Match
-from chaosnet.model.edge import Edge
 from chaosnet.model.effect import Judge
 from chaosnet.model.fault import Effect
 from chaosnet.model.flow import (
@@ -130,6 +129,13 @@ class Wire:
         clear = tuple(other for other in far if str(other) not in mine)
         return near, clear or far
 
+    def datagrams_only(self, kind: str) -> None:
+        """Refused where the fault would meet TCP alone, whose retransmissions hide it from every count."""
+        if not self.by_datagrams:
+            raise Refused(
+                f"{kind}.protocol: TCP repairs this by itself, so nothing could count it; choose udp or icmp, or neither"
+            )
+
     def streams(
         self, sites: Sites, kind: str, judge: Callable[[bool], Judge], rate: int, seconds: float, size: int = 100
     ) -> tuple[Effect, ...]:
@@ -147,8 +153,3 @@ class Wire:
     def ways(self) -> int:
         """How often a round trip meets the fault."""
         return 2 if self.direction == "both" else 1
-
-
-def tcp_edges(found: tuple[tuple[Site, Witness], ...]) -> tuple[tuple[Site, Edge], ...]:
-    """Sites and their edges, without the direction: a request's delay or failure is the same seen from either end."""
-    return tuple((site, witness.edge) for site, witness in found)

@@ -1,0 +1,84 @@
+"""``jitter``: packets arrive unevenly, each later by a random time.
+
+What it does to packets: netem (tc-netem(8)) holds each matching packet for ``jitter``, plus or minus up to ``jitter`` drawn
+evenly: from nothing to twice that.  The median moves by ``jitter`` too, for nothing can arrive before it was sent.
+
+What it does not do: touch loopback, lose packets, or keep order.  For a steady delay with little jitter use ``delay``.
+It needs the kernel's sch_netem; where that is missing the fault is refused at plan time.
+
+Undo puts back the queueing discipline that was there before; packets held at that moment are lost (pumba#166).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict
+
+from chaosnet.engine.session import current
+from chaosnet.model import units
+from chaosnet.model.change import Shape
+from chaosnet.model.effect import Judge, of
+from chaosnet.model.fault import Capabilities, Plan, Reading
+from chaosnet.model.inventory import Sites
+from chaosnet.model.question import Answer, Streamed
+from chaosnet.model.units import say_seconds
+from chaosnet.model.wire import Wire, settings
+
+__all__ = ["jitter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jitter(Wire):
+    """The settings.  ``jitter`` is seconds."""
+
+    kind: ClassVar[str] = "jitter"
+    jitter: float
+
+    def plan(self, sites: Sites, capabilities: Capabilities) -> Plan:
+        """netem at the spots; seen by the spread of a stream's round trips."""
+        changes = tuple(
+            Shape(spot.site, spot.direction, spot.match, delay=self.jitter, jitter=self.jitter)
+            for spot in self.spots(sites, self.kind)
+        )
+        capabilities.require(self.kind, changes)
+        self.datagrams_only(self.kind)
+        return Plan(
+            changes,
+            self.streams(sites, self.kind, lambda outward: spread(self.jitter), rate=200, seconds=1.0),
+            established="live flows go on, unevenly; TCP takes what arrives out of order for loss",
+            fresh="new flows connect later by a random time",
+        )
+
+
+def spread(jitter: float) -> Judge:
+    """Stream: the slowest twentieth is behind the median by more than half of ``jitter``, and was not before.
+
+    Drawn evenly over twice ``jitter``, the 95th percentile lies 0.9 of it above the median.
+    """
+
+    def judge(before: Answer, now: Answer) -> Reading:
+        was, seen = of(Streamed, before), of(Streamed, now)
+        first, second = was.p95 - was.p50, seen.p95 - seen.p50
+        sentence = (
+            f"the slowest twentieth was {say_seconds(second)} behind the median (before {say_seconds(first)}; "
+            f"{say_seconds(0.5 * jitter)} to {say_seconds(2.5 * jitter)} expected)"
+        )
+        ok = seen.received > 0 and first < 0.5 * jitter <= second <= 2.5 * jitter + 0.02
+        return Reading(ok, sentence if seen.received else "nothing came back at all", {"before": first, "now": second})
+
+    return judge
+
+
+def jitter(
+    at: str, jitter: str, peer: str = "", direction: str = "to", protocol: str = "", port: str = "", duration: str = "60s"
+) -> Dict[str, Any]:
+    """Delay each packet at a place by another time.
+
+    at: a pod, node, hop or link; jitter: "20ms", so each waits from nothing to twice that; peer, protocol, port: only this
+    traffic; direction: to (leaving the place), from, or both.
+
+    Example:
+        module: chaosnet.faults.jitter
+        func: jitter
+        arguments: {at: "test/shop/client", jitter: "30ms", duration: "60s"}
+    """
+    common = settings("jitter", at, peer, direction, protocol, port, duration)
+    return current().inject(Jitter(**common, jitter=units.duration(jitter, "jitter.jitter")))
