@@ -17,12 +17,16 @@ PASS, INCONCLUSIVE, FAIL = Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One watched edge: what was expected of it (break, open, may, hold), whether it was declared, and its course."""
+    """One watched edge: what was expected of it (break, open, may, hold), whether it was declared, and its course.
+
+    ``any`` is one of a crowd: of those only the ones that can break (or open) have to.
+    """
 
     name: str
     declared: bool
     expected: str
     course: Course
+    any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def _broken(facts: Facts) -> Iterable[Finding]:
     for seen in facts.edges:
         course = seen.course
         if not seen.declared or seen.expected not in ("break", "open"):
+            continue
+        if seen.any and (course.before is State.UNKNOWN or course.before.passes == (seen.expected == "open")):
             continue
         if not course.changed:
             yield Finding(INCONCLUSIVE, "scope", f"{seen.name} had to {seen.expected} and stayed {course.before}")

@@ -19,11 +19,15 @@ _MOST_EDGES = 5000
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One concrete edge; ``declared`` is the name it was declared under, empty for one that we watch by ourselves."""
+    """One concrete edge; ``declared`` is the name it was declared under, empty for one that we watch by ourselves.
+
+    ``any`` marks one that came in by ``port: any``: a crowd, of which those that are shut anyway prove and break nothing.
+    """
 
     edge: Edge
     declared: str
     expected: str
+    any: bool = False
 
 
 def concrete(site: Site) -> Endpoint:
@@ -64,9 +68,17 @@ def _ends(inventory: Inventory, endpoint: Endpoint, place: str) -> tuple[Site, .
 
 def watched(spec: Spec, inventory: Inventory, place: str = "edges") -> tuple[Watched, ...]:
     """Everything the run watches, declared edges first, none twice."""
+    crowds = {
+        name: tuple(
+            {concrete(site) for site in find(inventory, end, f"{place}.{name}")} for end in (edge.source, edge.destination)
+        )
+        for name, edge in spec.edges.items()
+        if edge.protocol == "any"
+    }
     declared = [
         Watched(edge, name, spec.expected(name))
         for name, declared_edge in spec.edges.items()
+        if name not in crowds
         for edge in expand(declared_edge, inventory, f"{place}.{name}")
     ]
     questions = {_question(item.edge) for item in declared}
@@ -74,8 +86,12 @@ def watched(spec: Spec, inventory: Inventory, place: str = "edges") -> tuple[Wat
     for edge in _everything(inventory):
         if _question(edge) not in questions:
             covering = [item for item in declared if _covers(item.edge, edge)]
-            expected = next((item.expected for item in covering if item.expected != "hold"), "hold")
-            own.append(Watched(edge, "", expected))
+            expected = next((item.expected for item in covering if item.expected != "hold"), "")
+            crowd = next((name for name, (a, b) in crowds.items() if edge.source in a and edge.destination in b), "")
+            own.append(Watched(edge, crowd, expected or (spec.expected(crowd) if crowd else "hold"), bool(crowd)))
+    for name in crowds:
+        if not any(item.declared == name for item in own):
+            raise InputError(f"{place}.{name}", "no watched edge lies between these ends", "widen from or to")
     if len(declared) + len(own) > _MOST_EDGES:
         own = own[: max(0, _MOST_EDGES - len(declared))]
     return (*declared, *own)
@@ -95,7 +111,10 @@ def _covers(declared: Edge, other: Edge) -> bool:
 
 
 def _everything(inventory: Inventory) -> Iterable[Edge]:
-    """One edge per pair of workloads and Service port, one DNS edge per workload, one BGP edge per node and its router."""
+    """One edge per pair of workloads and Service port, one DNS edge per workload, one BGP edge per pair of speakers.
+
+    Speakers pair along links and, inside a cluster, node with node; only the lab knows its links, so only there.
+    """
     workloads: dict[tuple[str, str, str], Endpoint] = {}
     behind: dict[str, tuple[str, str, str]] = {}
     for pod in inventory.pods:
@@ -121,6 +140,17 @@ def _everything(inventory: Inventory) -> Iterable[Edge]:
                 label = f"{cluster}/{namespace}/{name} → {service.cluster}/{service.name}:{port.port}"
                 protocol = "udp" if port.protocol == "udp" else "http" if port.name.startswith("http") else "tcp"
                 yield Edge(label, source, destination, protocol, port.port)
+    nodes = {node.name: node for node in inventory.nodes}
+    pairs = [(nodes[a], nodes[b]) for a, b in inventory.links if a in nodes and b in nodes]
+    pairs += [
+        (a, b)
+        for index, a in enumerate(inventory.nodes if inventory.links else ())
+        for b in inventory.nodes[index + 1 :]
+        if a.cluster == b.cluster and a.role == b.role == "node"
+    ]
+    for a, b in pairs:
+        ends = (Endpoint("node", a.cluster, "", a.name), Endpoint("node", b.cluster, "", b.name))
+        yield Edge(f"bgp {a.name} – {b.name}", *ends, "bgp", 179)
 
 
 def hit(changes: Sequence[Change]) -> tuple[set[str], set[str]]:

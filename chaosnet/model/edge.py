@@ -40,7 +40,7 @@ class Edge:
     protocol
         ``tcp`` connects and exchanges payload if asked, ``udp`` expects an echo, ``http`` a 2xx answer (any other status is
         ``degraded``: something answered, but not the service), ``icmp`` an echo reply, ``dns`` an answer for ``query``,
-        ``bgp`` that every BGP session on the way is Established.
+        ``bgp`` that every BGP session on the way is Established; ``any`` stands for every watched edge between the two ends.
     by_name
         Resolve the destination Service's DNS name in the source pod first; no answer is ``unresolved``.
     """
@@ -96,7 +96,7 @@ _FIELDS = ("from", "to", "port", "send", "receive", "by", "query")
 def parse_edge(name: str, fields: object, place: str) -> Edge:
     """One entry of the ``edges`` block to an Edge; InputError naming ``place`` and the field otherwise.
 
-    ``port`` is ``8080``, ``8080/tcp``, ``8080/http``, ``53/udp``, ``53/dns``, ``179/bgp`` or ``icmp``.
+    ``port`` is ``8080``, ``8080/tcp``, ``8080/http``, ``53/udp``, ``53/dns``, ``179/bgp``, ``icmp`` or ``any``.
     """
     where = f"{place}.{name}"
     if not isinstance(fields, dict):
@@ -137,11 +137,11 @@ def parse_edge(name: str, fields: object, place: str) -> Edge:
 
 def _port(value: object, place: str) -> tuple[str, int]:
     text = str(value)
-    if text == "icmp":
-        return "icmp", 0
+    if text in ("icmp", "any"):
+        return text, 0
     match = None if isinstance(value, bool) else _PORT.fullmatch(text)
     if match is None:
-        raise InputError(place, f"{value!r} is not a port", 'write "8080/tcp", "8080/http", "53/dns", "179/bgp" or "icmp"')
+        raise InputError(place, f"{value!r} is not a port", 'write "8080/tcp", "8080/http", "53/dns", "179/bgp", "icmp" or "any"')
     protocol = match.group(2) or "tcp"
     if protocol not in PROTOCOLS or protocol == "icmp":
         raise InputError(place, f"{protocol!r} is not a protocol of an edge", f"use {', '.join(PROTOCOLS)}")
