@@ -56,21 +56,27 @@ def _link(kind: int, flags: int, index: int, attributes: list[tuple[str, Any]], 
     return _encode(message, kind, flags)
 
 
+def _new_link(name: str, mtu: int, mac: str, kind: str, data: dict[str, Any]) -> bytes:
+    info = {"attrs": [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data)]}
+    attributes = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)]
+    return _link(NEWLINK, CREATE, 0, attributes, True)
+
+
 def veth(name: str, mtu: int, mac: str, peer: str, peer_mac: str, peer_mtu: int, peer_namespace: int) -> bytes:
     """A pair of interfaces: ``name`` here, ``peer`` in the namespace of that descriptor.
 
     This end is up; the kernel refuses (ENOTCONN) to bring the peer up before this end exists.
     """
     far = ifinfmsg()
-    far["attrs"] = [("IFLA_IFNAME", peer), ("IFLA_MTU", peer_mtu), ("IFLA_ADDRESS", peer_mac), ("IFLA_NET_NS_FD", peer_namespace)]
-    info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", far)]})]}
-    return _link(NEWLINK, CREATE, 0, [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)], True)
+    far["attrs"] = [
+        ("IFLA_IFNAME", peer), ("IFLA_MTU", peer_mtu), ("IFLA_ADDRESS", peer_mac), ("IFLA_NET_NS_FD", peer_namespace),
+    ]  # fmt: skip
+    return _new_link(name, mtu, mac, "veth", {"attrs": [("VETH_INFO_PEER", far)]})
 
 
 def bridge(name: str, mtu: int, mac: str) -> bytes:
     """A bridge, up, without spanning tree.  Its MTU is set and so no longer follows its ports."""
-    info = {"attrs": [("IFLA_INFO_KIND", "bridge")]}
-    return _link(NEWLINK, CREATE, 0, [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)], True)
+    return _new_link(name, mtu, mac, "bridge", {"attrs": []})
 
 
 def vxlan(name: str, mtu: int, mac: str, number: int, local: str, index: int) -> bytes:
@@ -79,8 +85,7 @@ def vxlan(name: str, mtu: int, mac: str, number: int, local: str, index: int) ->
         ("IFLA_VXLAN_ID", number), ("IFLA_VXLAN_LOCAL", local), ("IFLA_VXLAN_LINK", index), ("IFLA_VXLAN_PORT", 4789),
         ("IFLA_VXLAN_LEARNING", 0),
     ]}  # fmt: skip
-    info = {"attrs": [("IFLA_INFO_KIND", "vxlan"), ("IFLA_INFO_DATA", data)]}
-    return _link(NEWLINK, CREATE, 0, [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)], True)
+    return _new_link(name, mtu, mac, "vxlan", data)
 
 
 def change_link(index: int, *, up: bool | None = None, mtu: int = 0, master: int = 0) -> bytes:
