@@ -109,9 +109,7 @@ def _side(world: World, subject: End, direction: str, other: End, protocol: str,
     return Side(False, names, "", f"no {direction} rule of {', '.join(names)} on {subject} admits {other} ({what})")
 
 
-def _admits(
-    world: World, ruling: Program, policy: NetworkPolicy, rule: Rule, other: End, protocol: str, port: int
-) -> bool:
+def _admits(world: World, ruling: Program, policy: NetworkPolicy, rule: Rule, other: End, protocol: str, port: int) -> bool:
     if rule.ports and not any(
         each.protocol == protocol and any(low <= port <= high for low, high in numbers(world, ruling, each, other))
         for each in rule.ports
@@ -181,9 +179,7 @@ def _addresses(end: End) -> tuple[Address, ...]:
 def _in_block(peer: Peer, address: Address) -> bool:
     block = peer.block
     return (
-        block is not None
-        and _contains(block.network, address)
-        and not any(_contains(inner, address) for inner in block.excepted)
+        block is not None and _contains(block.network, address) and not any(_contains(inner, address) for inner in block.excepted)
     )
 
 

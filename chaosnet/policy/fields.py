@@ -125,6 +125,4 @@ def label_value(value: object, place: str) -> str:
 
 def labels(value: object, place: str) -> Mapping[str, str]:
     """``value`` as labels (None: none)."""
-    return {
-        label_key(key, place): label_value(item, f"{place}.{key}") for key, item in mapping(value, place).items()
-    }
+    return {label_key(key, place): label_value(item, f"{place}.{key}") for key, item in mapping(value, place).items()}

@@ -114,9 +114,7 @@ def _types(value: object, has_egress_rules: bool, place: str) -> frozenset[str]:
         return frozenset({"ingress", "egress"} if has_egress_rules else {"ingress"})
     if len(types) > 2:
         raise InputError(place, f"{len(types)} policy types are given", "give Ingress, Egress or both")
-    return frozenset(
-        fields.one_of(item, f"{place}[{index}]", ("Ingress", "Egress")).lower() for index, item in enumerate(types)
-    )
+    return frozenset(fields.one_of(item, f"{place}[{index}]", ("Ingress", "Egress")).lower() for index, item in enumerate(types))
 
 
 def _rules(value: object, peers: str, place: str) -> tuple[Rule, ...]:
@@ -151,9 +149,7 @@ def _peer(value: object, place: str) -> Peer:
     return Peer(
         pods=parse_selector(body["podSelector"], f"{place}.podSelector") if "podSelector" in given else None,
         namespaces=(
-            parse_selector(body["namespaceSelector"], f"{place}.namespaceSelector")
-            if "namespaceSelector" in given
-            else None
+            parse_selector(body["namespaceSelector"], f"{place}.namespaceSelector") if "namespaceSelector" in given else None
         ),
     )
 

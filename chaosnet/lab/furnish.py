@@ -1,0 +1,23 @@
+"""A topology's objects: its nodes and ranges, its manifests, and what the controllers make of them, in one store.
+
+Reads the manifest files that the topology names; builds nothing.
+"""
+
+from chaosnet.lab import controllers, manifests, placement
+from chaosnet.lab.objects import Store
+from chaosnet.lab.topology import Topology
+
+
+def furnish(topology: Topology) -> Store:
+    """The store of a lab before it starts: every pod placed, every Service addressed, every EndpointSlice made.
+
+    InputError names the file and the object that cannot be loaded.
+    """
+    store = Store()
+    for cluster in topology.clusters:
+        own = [placement.node_manifest(node.name, node.address, node.pods, node.cni) for node in cluster.nodes]
+        for manifest in (*own, placement.range_manifest(cluster.services)):
+            store.apply(cluster.name, manifest, "the topology")
+        store.load(cluster.name, manifests.load(cluster.manifests))
+        controllers.run(store, cluster.name)
+    return store
