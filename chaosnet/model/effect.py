@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
-from chaosnet.errors import ChaosnetError
+from chaosnet.errors import ChaosnetError, Refused
 from chaosnet.model.edge import Edge, Observation, State
 from chaosnet.model.fault import Effect, Reading
 from chaosnet.model.inventory import Site
@@ -231,3 +231,17 @@ def edges_change(edges: tuple[Edge, ...], within: float = 10.0) -> Effect:
 def say_change(before: float, now: float) -> str:
     """Two times in words: ``"1.2 ms before, 101 ms now"``."""
     return f"{say_seconds(before)} before, {say_seconds(now)} now"
+
+
+def declared_edges(kind: str, edges: tuple[Edge, ...], announced: tuple[Edge, ...], within: float = 10.0) -> Effect:
+    """The effect of a fault that shows on the wire by opened or closed edges only: ``edges``, else those announced.
+
+    Raises Refused where there are none: such a fault could be replaced by nothing and nobody would know.
+    """
+    chosen = edges or announced
+    if not chosen:
+        raise Refused(
+            f"{kind}: no edge is said to change, so nothing could show that it did anything; list edges under break or open "
+            "in the experiment, or name them in the argument edges"
+        )
+    return edges_change(chosen, within)
