@@ -1,0 +1,308 @@
+"""The in-memory network's answers to the questions of the model.
+
+All are computed from the fates of packets; none waits, so that a stream of two seconds is answered at once.  Figures that
+the network has no notion of (CPU, queues) are constants, and said to be where they stand.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import ip_network
+from math import sqrt
+from random import Random
+
+from chaosnet.errors import Unsupported
+from chaosnet.model.change import ConntrackPressure, RouteMtu
+from chaosnet.model.edge import Edge, State
+from chaosnet.model.inventory import Site
+from chaosnet.model.question import (
+    Answer,
+    Bgp,
+    BgpSession,
+    BgpState,
+    Carried,
+    Conntrack,
+    ConntrackUse,
+    Counted,
+    Counters,
+    Daemons,
+    DaemonsSeen,
+    Dns,
+    DnsReply,
+    Load,
+    Loaded,
+    PathMtu,
+    PathMtuFound,
+    Question,
+    Reach,
+    Reached,
+    RouteEntry,
+    Routes,
+    RouteTable,
+    ServiceSeen,
+    ServiceView,
+    Stream,
+    Streamed,
+    Throughput,
+)
+from chaosnet.targets.memory.attempts import DATAGRAM_HEADERS, TCP_HEADERS, Attempts, Tally
+from chaosnet.targets.memory.history import History
+from chaosnet.targets.memory.network import Flow, Network, key
+from chaosnet.targets.memory.sessions import latest, speakers
+from chaosnet.targets.memory.world import DNS_SERVICE
+
+SWEPT = (100, 500, 1000, 1200, 1400, 1500, 3000, 60000)
+"""Payload sizes of the TCP sweep, in bytes."""
+_LINE_RATE = 1_000_000_000
+_CONNTRACK_LIMIT = 262_144
+_ORDER = "Established", "Active", "Idle"
+
+
+class Answers:
+    """Answers at one moment ``now`` of a history, counting into ``tally``."""
+
+    def __init__(self, history: History, attempts: Attempts, now: float) -> None:
+        self.history, self.attempts, self.now = history, attempts, now
+        self.network: Network = attempts.network
+        self.tally: Tally = attempts.tally
+
+    def answer(self, question: Question, changes: Sequence[int] = ()) -> Answer:
+        """The answer.  ``changes`` are the numbers of the changes of the ticket that Counters asks for."""
+        match question:
+            case Reach():
+                return Reached(tuple(self.attempts.observe(edge, self.now, question.timeout) for edge in question.edges))
+            case PathMtu():
+                return self.path_mtu(question)
+            case Bgp():
+                return self.bgp(question.sites)
+            case Routes():
+                return self.routes(question.site, question.protocol)
+            case Dns():
+                lots = Random(f"{question.name} {self.now!r}")
+                rcode, found, seconds, _ = self.attempts.resolve(
+                    question.source, question.name, "", question.timeout, lots
+                )
+                return DnsReply(rcode, found, seconds)
+            case ServiceView():
+                return self.service(question)
+            case Conntrack():
+                return self.conntrack(question.site)
+            case Stream():
+                return self.stream(question)
+            case Throughput():
+                return self.throughput(question.edge)
+            case Load():
+                return self.load(question)
+            case Counters():
+                packets = [self.tally.packets[question.ticket, number] for number in changes]
+                size = sum(self.tally.bytes[question.ticket, number] for number in changes)
+                return Counted(sum(packets), size, tuple(packets))
+            case Daemons():
+                return self.daemons(question.site)
+
+    # -- the path ----------------------------------------------------------------------------------------------------
+
+    def path_mtu(self, question: PathMtu) -> PathMtuFound:
+        """DF pings of every size, and the TCP sweep each way."""
+        address, lots = question.destination.addresses[0], Random(f"{self.now!r}")
+        swept = tuple(size for size in SWEPT)
+        there = [s for s in swept if self._passes(question, address, s, 0)]
+        back = [s for s in swept if self._passes(question, address, 0, s)]
+        flow = self.network.flow(question.source, address, "icmp", 0, 0.0)
+        if not isinstance(flow, Flow):
+            return PathMtuFound(0, 0, max(there, default=0), max(back, default=0), swept)
+
+        def ping(size: int) -> bool:
+            return all(self.attempts.roll(flow, forth, size, forth, lots).end == "arrived" for forth in (True, False))
+
+        low, high = DATAGRAM_HEADERS - 1, question.ceiling
+        told = self.attempts.fate(flow, True, high, True).mtu
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if ping(middle) else (low, middle - 1)
+        found = low if low >= DATAGRAM_HEADERS else 0
+        return PathMtuFound(found, told, max(there, default=0), max(back, default=0), swept)
+
+    def _passes(self, question: PathMtu, address: str, send: int, receive: int) -> bool:
+        lots = Random(f"{send} {receive} {self.now!r}")
+        met = self.attempts.exchange(question.source, address, "tcp", question.port, send, receive, 1.0, lots)
+        return met.state is State.OPEN
+
+    def _flow(self, edge: Edge) -> Flow | None:
+        source, destination = self.attempts.ends(edge)
+        transport = {"http": "tcp", "dns": "udp"}.get(edge.protocol, edge.protocol)
+        flow = self.network.flow(source, destination.addresses[0], transport, edge.port, 0.0)
+        return flow if isinstance(flow, Flow) else None
+
+    def stream(self, question: Stream) -> Streamed:
+        """Every datagram one by one; a reordered one is counted, not delayed."""
+        if question.edge.protocol not in ("udp", "icmp"):
+            raise Unsupported(f"a stream goes over udp or icmp, and {question.edge.name} is {question.edge.protocol}")
+        sent, flow = max(1, round(question.rate * question.seconds)), self._flow(question.edge)
+        forward, back, odd, times = 0, 0, Counter[str](), list[float]()
+        lots, size = Random(f"{question.edge.name} {self.now!r}"), question.size + DATAGRAM_HEADERS
+        for _ in range(sent if flow else 0):
+            assert flow is not None
+            there = self.attempts.roll(flow, True, size, True, lots)
+            if there.end != "arrived":
+                continue
+            forward += 1
+            again = self.attempts.roll(flow, False, size, False, lots)
+            if again.end == "arrived":
+                back += 1
+                odd.update((*there.odd, *again.odd))
+                times.append(there.seconds + again.seconds)
+        middle = _percentile(times, 50)
+        jitter = sum(abs(time - middle) for time in times) / len(times) if times else 0.0
+        return Streamed(
+            sent, forward, back, odd["duplicate"], odd["reorder"], odd["corrupt"],
+            middle, _percentile(times, 95), _percentile(times, 99), jitter,
+        )  # fmt: skip
+
+    def throughput(self, edge: Edge) -> Carried:
+        """The narrowest shaper; where packets get lost, what TCP makes of it (Mathis et al. 1997)."""
+        flow = self._flow(edge)
+        lots = Random(f"{edge.name} {self.now!r}")
+        source, destination = self.attempts.ends(edge)
+        trial = self.attempts.exchange(source, destination.addresses[0], "tcp", edge.port, 1400, 0, 60.0, lots)
+        if flow is None or trial.state is not State.OPEN:
+            return Carried(0.0)
+        there, back = (self.attempts.fate(flow, forth, 1400, False) for forth in (True, False))
+        rate = float(there.rate or _LINE_RATE)
+        arrive = 1.0
+        for met in there.encounters:
+            arrive *= 1 - met.share if met.verdict in ("drop", "corrupt") else 1.0
+        if arrive < 1:
+            rate = min(rate, (1400 - TCP_HEADERS) * 8 * 1.22 / ((there.delay + back.delay) * sqrt(1 - arrive)))
+        return Carried(rate)
+
+    def load(self, question: Load) -> Loaded:
+        """Requests at their intended times, one after the other."""
+        requests = max(1, round(question.rate * question.seconds))
+        seen = [
+            self.attempts.observe(question.edge, self.now + number / question.rate, question.timeout)
+            for number in range(requests)
+        ]
+        outcomes = Counter(one.state.value for one in seen)
+        times = [one.seconds for one in seen if one.state.passes]
+        return Loaded(
+            requests,
+            len(times),
+            tuple(sorted(outcomes.items())),
+            *(_percentile(times, share) for share in (50, 95, 99)),
+        )
+
+    # -- the control plane -------------------------------------------------------------------------------------------
+
+    def bgp(self, sites: Sequence[Site]) -> BgpState:
+        """Both ends of every session, of the speakers asked for."""
+        wanted, world, found = {key(site) for site in sites}, self.network.world, list[BgpSession]()
+        for pair in speakers(self.network):
+            turn = latest(self.history.sessions[frozenset(map(key, pair))], self.now)
+            for here, there in (pair, pair[::-1]):
+                if wanted and key(here) not in wanted:
+                    continue
+                idle = not self.network.running(here, "bird")
+                state = "Established" if turn.up else "Idle" if idle else "Active"
+                since = 0.0 if turn.at == float("-inf") else self.now - turn.at
+                found.append(
+                    BgpSession(
+                        speaker=str(here),
+                        neighbor=str(there),
+                        address=there.addresses[0],
+                        state=state,
+                        since=since,
+                        imported=len(self._announced(here, there)) if turn.up else 0,
+                        hold_time=world.hold,
+                        keepalive=world.keepalive,
+                        last_error=turn.why,
+                    )
+                )
+        return BgpState(tuple(found))
+
+    def _announced(self, here: Site, there: Site) -> tuple[str, ...]:
+        """The ranges that ``there`` tells ``here``: its own, or as a router those beyond it."""
+        ranges: list[str] = []
+        for node in self.network.inventory.nodes:
+            member = self.network.nodes[node.cluster, node.name]
+            if there.kind == "node":
+                known = key(member) == key(there)
+            elif here.kind == "node":
+                chain = self.network.routers_between(there, member)
+                known = member.cluster != here.cluster and all(
+                    self.network.session_up(a, b) for a, b in zip(chain, (*chain[1:], member), strict=True)
+                )
+            else:
+                known = member.cluster == there.cluster and self.network.session_up(there, member)
+            ranges += node.pod_ranges if known else ()
+        return tuple(ranges)
+
+    def routes(self, site: Site, protocol: str) -> RouteTable:
+        """Of a node or router: its pods, what BGP told it, its gateway; of a pod: its default.  MTUs as changed."""
+        if site.kind == "pod":
+            entries = [RouteEntry("0.0.0.0/0", "169.254.1.1", "eth0", "static")]
+        else:
+            entries = [
+                RouteEntry(f"{address}/32", "", f"pod-{pod.name}", "static")
+                for pod in self.network.inventory.pods
+                if (pod.cluster, pod.node) == (site.cluster, site.name)
+                for address in pod.addresses
+            ]
+            for pair in speakers(self.network):
+                if key(site) in map(key, pair) and self.network.session_up(*pair):
+                    there = pair[1] if key(pair[0]) == key(site) else pair[0]
+                    told = self._announced(self.network.nodes[site.cluster, site.name], there)
+                    entries += [RouteEntry(range_, there.addresses[0], "uplink", "bird") for range_ in told]
+            router = self.network.routers.get(site.cluster)
+            if site.kind == "node" and router is not None:
+                entries.append(RouteEntry("0.0.0.0/0", router.addresses[0], "uplink", "static"))
+        for _, change in self.network.here(site, RouteMtu):
+            entries += [
+                RouteEntry(destination, "", "uplink", "chaosnet", change.mtu)
+                for destination in (str(ip_network(text, strict=False)) for text in change.destinations)
+            ]
+        return RouteTable(tuple(entry for entry in entries if protocol in ("", entry.protocol)))
+
+    def service(self, question: ServiceView) -> ServiceSeen:
+        """Ready pods behind it, its endpoints, and what each node's rules would send traffic to."""
+        named = (question.cluster, question.namespace, question.name)
+        base, now = (
+            next((s for s in inventory.services if (s.cluster, s.namespace, s.name) == named), None)
+            for inventory in (self.network.world.inventory, self.network.inventory)
+        )
+        if base is None or now is None:
+            raise Unsupported(f"there is no Service {'/'.join(named)} to look at")
+        ready = {address for pod in self.network.inventory.pods if pod.ready for address in pod.addresses}
+        programmed = tuple(
+            (node.name, now.backends if self.network.running(site, "kube-proxy") else base.backends)
+            for node in self.network.inventory.nodes
+            if node.cluster == question.cluster and node.role == "node"
+            for site in (self.network.nodes[node.cluster, node.name],)
+        )
+        return ServiceSeen(tuple(a for a in base.backends if a in ready), now.backends, programmed)
+
+    def conntrack(self, site: Site) -> ConntrackUse:
+        """Only connections that a ConntrackPressure counts are tracked here."""
+        used, refused, limit, stand_in = 0, 0, _CONNTRACK_LIMIT, ""
+        for active, change in self.network.here(site, ConntrackPressure):
+            number = (active.ticket, active.index)
+            used, refused = used + self.tally.tracked[number], refused + self.tally.refused[number]
+            limit, stand_in = min(limit, change.limit), "a count of this network's own"
+        return ConntrackUse(used, limit, refused, stand_in)
+
+    def daemons(self, site: Site) -> DaemonsSeen:
+        """The roles that are there at all, and whether they run."""
+        return DaemonsSeen(tuple((role, self.network.running(site, role)) for role in roles(site)))
+
+
+def roles(site: Site) -> tuple[str, ...]:
+    """The roles that can be stopped at ``site``."""
+    if site.kind == "node":
+        return ("node", "bird", "kube-proxy", "cni", "endpoints")
+    if site.kind == "router":
+        return ("node", "bird")
+    return ("dns",) if site.kind == "pod" and DNS_SERVICE in site.name else ()
+
+
+def _percentile(values: Sequence[float], share: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * share // 100)] if ordered else 0.0

@@ -1,0 +1,256 @@
+"""The in-memory network at one moment: what is where, and which way packets go.
+
+A way is the chain of stations that a packet passes: source pod, its node, routers, the other node, the other pod.
+Nothing here draws lots, keeps time or changes: a Network is made for one set of changes and thrown away with it.  What a
+packet meets on its way is :mod:`.journey`, attempts over edges are :mod:`.attempts`, BGP over time is :mod:`.sessions`.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+from chaosnet.model.change import Change, DaemonState, DnsAnswer, Filter, Object, Rewrite, Sysctl
+from chaosnet.model.inventory import Inventory, Service, Site
+from chaosnet.targets.memory.packets import Packet, matches
+from chaosnet.targets.memory.world import DNS_NAMESPACE, DNS_SERVICE, World, node_site, pod_site
+
+SOURCE_PORT = 40000
+"""What every client port is here."""
+
+_Kind = TypeVar("_Kind", bound=Change)
+
+Session = frozenset[str]
+"""A BGP session: the :func:`key` of either speaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """One change in force: the ticket it belongs to and its number there."""
+
+    ticket: str
+    index: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Packets between a source and a backend.  ``pairs`` are (source, destination) before and after each station.
+
+    Address translation sits in the pairs: connection tracking makes the way back the same pairs turned round.
+    """
+
+    way: tuple[Site, ...]
+    pairs: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
+    protocol: str
+    port: int
+    replies_lost_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoFlow:
+    """Why there is no way at all.  ``refused`` is whether something says so."""
+
+    why: str
+    refused: bool = False
+
+
+def key(site: Site) -> str:
+    """A site's identity, whatever it is turned towards."""
+    return f"{site.kind}:{site.cluster}/{site.namespace}/{site.name}"
+
+
+def session(one: Site, other: Site) -> Session:
+    """The BGP session of two speakers."""
+    return frozenset((key(one), key(other)))
+
+
+class Network:
+    """The world with the changes ``active`` in force and the BGP sessions ``down``."""
+
+    def __init__(
+        self,
+        world: World,
+        inventory: Inventory,
+        active: Sequence[Active] = (),
+        down: frozenset[Session] = frozenset(),
+    ) -> None:
+        self.world, self.inventory, self.active, self.down = world, inventory, tuple(active), down
+        self.nodes = {(node.cluster, node.name): node_site(node) for node in inventory.nodes}
+        self.routers = {node.cluster: node_site(node) for node in inventory.nodes if node.role == "router"}
+        self.sites = {key(site): site for site in (*self.nodes.values(), *map(pod_site, inventory.pods))}
+        self._at_address = {address: site for site in self.sites.values() for address in site.addresses}
+        self._service_at = {address: service for service in inventory.services for address in service.addresses}
+        self._at_site: dict[str, list[Active]] = {}
+        for one in active:
+            if not isinstance(one.change, Object):
+                self._at_site.setdefault(key(one.change.site), []).append(one)
+        self._listeners = world.listeners()
+
+    # -- what is where ---------------------------------------------------------------------------------------------
+
+    def here(self, site: Site, kind: type[_Kind]) -> Iterator[tuple[Active, _Kind]]:
+        """The changes of one kind that sit at ``site``."""
+        for one in self._at_site.get(key(site), ()):
+            if isinstance(one.change, kind):
+                yield one, one.change
+
+    def running(self, site: Site, daemon: str) -> bool:
+        """Whether the role ``daemon`` runs at ``site``; nothing does where the whole node is stopped."""
+        stopped = {change.daemon for _, change in self.here(site, DaemonState)}
+        if site.kind == "pod" and (node := self.nodes.get((site.cluster, site.node))):
+            return daemon not in stopped and self.running(node, "node")
+        return not stopped & {daemon, "node"}
+
+    def sysctl(self, site: Site, name: str) -> str:
+        """What a change set the kernel setting ``name`` of ``site`` to, else empty."""
+        return next((change.value for _, change in self.here(site, Sysctl) if change.key == name), "")
+
+    def owner(self, address: str) -> Site | None:
+        """The pod, node or router at ``address``."""
+        return self._at_address.get(address)
+
+    def service(self, address: str) -> Service | None:
+        """The Service whose own address this is."""
+        return self._service_at.get(address)
+
+    def listens(self, address: str, protocol: str, port: int) -> bool:
+        """Whether something answers there; ICMP always is."""
+        return protocol == "icmp" or (protocol, port) in self._listeners.get(address, ())
+
+    def resolver(self, cluster: str) -> str:
+        """The address of the cluster's DNS Service, or empty."""
+        return next(
+            (
+                service.addresses[0]
+                for service in self.inventory.services
+                if (service.cluster, service.namespace, service.name) == (cluster, DNS_NAMESPACE, DNS_SERVICE)
+            ),
+            "",
+        )
+
+    def addresses_of(self, name: str, cluster: str) -> tuple[str, ...]:
+        """What a DNS server of ``cluster`` truly answers for ``name``: Services, of other clusters by clusterset.local."""
+        labels = name.rstrip(".").split(".")
+        if len(labels) < 4:
+            return ()
+        service, namespace, word, *zone = labels
+        home = cluster if zone == ["cluster", "local"] else zone[0] if zone[1:] == ["clusterset", "local"] else ""
+        for one in self.inventory.services:
+            if word == "svc" and (one.cluster, one.namespace, one.name) == (home, namespace, service):
+                return one.addresses
+        return ()
+
+    def dns_troubles(self, server: Site, name: str) -> Iterator[DnsAnswer]:
+        """What is wrong with the answers of the DNS server at ``server`` for ``name``."""
+        for _, change in self.here(server, DnsAnswer):
+            if f".{name.rstrip('.')}".endswith(f".{change.suffix.strip('.')}" if change.suffix else ""):
+                yield change
+
+    # -- ways --------------------------------------------------------------------------------------------------------
+
+    def session_up(self, one: Site, other: Site) -> bool:
+        """Whether the BGP session between two speakers is established."""
+        return session(one, other) not in self.down
+
+    def routers_between(self, one: Site, other: Site) -> tuple[Site, ...]:
+        """The routers from the cluster of ``one`` to that of ``other``, by the links; empty where none join them."""
+        start, goal = self.routers.get(one.cluster), self.routers.get(other.cluster)
+        if start is None or goal is None:
+            return ()
+        neighbours: dict[str, set[str]] = {}
+        for a, b in self.inventory.links:
+            neighbours.setdefault(a, set()).add(b)
+            neighbours.setdefault(b, set()).add(a)
+        by_name = {router.name: router for router in self.routers.values()}
+        before: dict[str, str] = {start.name: ""}
+        waiting = deque([start.name])
+        while waiting and goal.name not in before:
+            name = waiting.popleft()
+            for following in sorted((neighbours.get(name, set()) & by_name.keys()) - before.keys()):
+                before[following] = name
+                waiting.append(following)
+        chain: list[Site] = []
+        name = goal.name if goal.name in before else ""
+        while name:
+            chain.append(by_name[name])
+            name = before[name]
+        return tuple(reversed(chain))
+
+    def way(self, source: Site, target: Site) -> tuple[Site, ...] | str:
+        """The stations from ``source`` to ``target``, or why there is no route.
+
+        Pods' ranges are known by BGP only: between the nodes of a cluster from the mesh, else from the router that is
+        their gateway; across clusters from the routers.  Within a cluster nodes reach each other without it.
+        """
+        if key(source) == key(target):
+            return (source,)
+        head, tail = self.node_of(source), self.node_of(target)
+        before = (source,) if source.kind == "pod" else ()
+        behind = (target,) if target.kind == "pod" else ()
+        if key(head) == key(tail):
+            return (*before, head, *behind)
+        if head.cluster == tail.cluster:
+            if not (before or behind) or self.session_up(head, tail):
+                return (*before, head, tail, *behind)
+            chain: tuple[Site, ...] = tuple(r for r in (self.routers.get(head.cluster),) if r is not None)
+        else:
+            chain = self.routers_between(head, tail)
+        if not chain:
+            return f"no route from {head} to {tail}"
+        stations = tuple({key(station): station for station in (head, *chain, tail)}.values())
+        for one, other in pairwise(stations):
+            # A node's own address is on a network that its router is connected to; a pod's range must be announced.
+            own_network = (one is head and not before) or (other is tail and not behind)
+            if not (own_network and "node" in (one.kind, other.kind)) and not self.session_up(one, other):
+                return f"no route: the BGP session of {one} and {other} is down"
+        return (*before, *stations, *behind)
+
+    def node_of(self, site: Site) -> Site:
+        """The node that a pod is on; a node or router itself."""
+        return self.nodes[(site.cluster, site.node)] if site.kind == "pod" else self.sites.get(key(site), site)
+
+    def flow(self, source: Site, address: str, protocol: str, port: int, choose: float) -> Flow | NoFlow:
+        """How packets from ``source`` to ``address`` go; ``choose`` (0 to 1) picks the backend of a Service."""
+        source = source if source.addresses else self.sites.get(key(source), source)
+        backend, target_port, service = address, port, self.service(address)
+        if service is not None:
+            wanted = next((p for p in service.ports if p.port == port and p.protocol == protocol), None)
+            if wanted is None:
+                return NoFlow(f"the Service {service.name} has no port {port}/{protocol}")
+            if not service.backends:
+                return NoFlow(f"the Service {service.name} has no endpoints", refused=source.cluster == service.cluster)
+            backend = service.backends[min(int(choose * len(service.backends)), len(service.backends) - 1)]
+            target_port = wanted.target
+        target = self.owner(backend)
+        if target is None or not source.addresses:
+            return NoFlow(f"nothing has the address {backend}")
+        way = self.way(source, target)
+        if isinstance(way, str):
+            return NoFlow(way)
+        # The node's rules translate: at the source in the Service's own cluster, else at the node with the backend.
+        translate_at = -1
+        if service is not None:
+            nodes = [i for i, station in enumerate(way) if station.kind == "node"] or [0]
+            translate_at = nodes[0] if source.cluster == service.cluster else nodes[-1]
+        pairs: list[tuple[tuple[str, str], tuple[str, str]]] = []
+        now, lost_at = (source.addresses[0], address), ""
+        for i, station in enumerate(way):
+            came, at_port = now, port if now[1] == address else target_port
+            if i == translate_at:
+                if self._untracked(station, came, protocol, port):
+                    return NoFlow(f"{station} did not translate {address}: its connection tracking was told not to")
+                now, at_port = (now[0], backend), target_port
+            if i < len(way) - 1:
+                packet = Packet(*now, protocol, SOURCE_PORT, at_port)
+                for _, rewrite in self.here(station, Rewrite):
+                    if matches(rewrite.match, packet):
+                        now = (rewrite.source, now[1])
+                        lost_at = lost_at if rewrite.source in station.addresses else str(station)
+            pairs.append((came, now))
+        return Flow(way, tuple(pairs), protocol, target_port, lost_at)
+
+    def _untracked(self, station: Site, addresses: tuple[str, str], protocol: str, port: int) -> bool:
+        packet = Packet(*addresses, protocol, SOURCE_PORT, port)
+        return any(c.verdict == "untrack" and matches(c.match, packet) for _, c in self.here(station, Filter))
