@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chaosnet.errors import InputError
-from chaosnet.lab.topology import CNIS, OVERLAYS, VXLAN_OVERHEAD, Bgp, Cluster, Link, Node, Router, Topology
 from chaosnet.lab.manifests import load_yaml
+from chaosnet.lab.topology import CNIS, OVERLAYS, VXLAN_OVERHEAD, Bgp, Cluster, Link, Node, Router, Topology
 from chaosnet.model import units
 
 _MOST_NODES = 250
@@ -272,6 +272,14 @@ class _Reader:
                     "names of nodes and routers are unique",
                 )
             seen.add(node.name)
+        numbers: dict[int, str] = {}
+        for router in topology.routers:
+            path = ["clusters", router.cluster, "asn"] if router.cluster else ["routers", router.name, "asn"]
+            if router.asn in numbers:
+                # BGP drops a route whose path holds its own AS (RFC 4271 section 9.1.2).
+                problem = f"the AS number {router.asn} is that of {numbers[router.asn]} already"
+                raise self.wrong(path, problem, "give each an AS of its own")
+            numbers[router.asn] = router.cluster or router.name
         pairs: set[frozenset[str]] = set()
         for index, link in enumerate(topology.links):
             if frozenset((link.a, link.b)) in pairs:
