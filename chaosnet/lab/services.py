@@ -1,9 +1,9 @@
 """kube-proxy of one node as nftables text (table ``inet lab_services``), and what a node's rules say when read back.
 
 Every ClusterIP and port is translated to a ready backend, at random (by client with sessionAffinity ClientIP), without
-touching the source address.  Traffic of the cluster's own pods and nodes may go to any backend.  What comes from elsewhere,
-along the route by which a ClusterIP is announced, goes to backends on this node only: without source translation an answer
-from another node would not pass here again (Kubernetes, externalTrafficPolicy: Local).  A Service without backends is
+touching the source address.  Traffic of this node and its pods may go to any backend.  What comes from elsewhere, along the
+route by which a ClusterIP is announced, goes to backends on this node only: without source translation an answer from
+another node would not pass here again (Kubernetes, externalTrafficPolicy: Local).  A Service without backends is
 refused, as kube-proxy does.  Only a pod that reaches itself through a Service gets its node's address as source.
 
 Only IPv4, TCP and UDP (SCTP too); no node ports, load balancers or external addresses; stale conntrack entries of UDP
@@ -43,7 +43,8 @@ def render(store: Store, cluster: str, node: str) -> str:
             here[front] = _chain(chains, front, sticky, local)
         else:
             elsewhere.append(front)
-    own = sorted({str(room.pods) for room in nodes.values()} | {room.address for room in nodes.values()})
+    room = nodes.get(node)
+    own = [str(room.pods), str(ipaddress.IPv4Address(room.address))] if room else []
     selves = sorted({pod.addresses[0] for pod in census.pods(store, cluster) if pod.node == node and not pod.host_network})
     lines += [
         *_elements("set own", "typeof ip saddr; flags interval", own),
@@ -58,7 +59,6 @@ def render(store: Store, cluster: str, node: str) -> str:
     ]
     for rule, name in chains.items():
         lines += _block(name, rule)
-    room = nodes.get(node)
     hairpin = [f"ip saddr . ip daddr @selves snat ip to {ipaddress.IPv4Address(room.address)}"] if room else []
     lines += [
         *_block("check_in", "type filter hook prerouting priority -110; policy accept",

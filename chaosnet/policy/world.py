@@ -16,8 +16,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: The annotation of a Node object that names its plugin: cilium, calico, kubernetes, kubenet or none.
 CNI = "chaosnet.io/cni"
-# The API server puts this label on every namespace (Kubernetes, "Automatic labelling").
-_NAME_LABEL = "kubernetes.io/metadata.name"
+#: The API server puts this label on every namespace (Kubernetes, "Automatic labelling").
+NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class World:
 
     def labels(self, cluster: str, namespace: str) -> Mapping[str, str]:
         """The namespace's labels; one without an object has its name's label only."""
-        return {_NAME_LABEL: namespace} | dict(self.namespaces.get((cluster, namespace), {}))
+        return {NAME_LABEL: namespace} | dict(self.namespaces.get((cluster, namespace), {}))
 
     def node_of(self, pod: Pod) -> Node:
         """The pod's node; one that is not known enforces nothing."""
