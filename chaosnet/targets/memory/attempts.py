@@ -147,6 +147,8 @@ class Attempts:
         """One connection (tcp) or one request and its answer (udp, icmp) with ``send`` and ``receive`` bytes of payload."""
         flow = self.network.flow(source, address, transport, port, lots.random())
         if isinstance(flow, NoFlow):
+            if flow.by is not None:
+                self.tally.count(flow.by, 60)
             return Met(State.REFUSED if flow.refused else State.TIMED_OUT, 0.0, flow.why)
         legs = [(True, send + DATAGRAM_HEADERS), (False, max(send, receive) + DATAGRAM_HEADERS)]
         if transport == "tcp":

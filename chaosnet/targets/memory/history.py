@@ -4,6 +4,7 @@ Pure but for what it remembers of its own answers.  What was done is :mod:`.stat
 """
 
 from dataclasses import replace
+from functools import cached_property
 
 from chaosnet.model.change import DaemonState
 from chaosnet.model.inventory import Inventory
@@ -41,15 +42,14 @@ class History:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        past = [self._at_rest(())]
-        moments = [BEGINNING]
-        for moment in state.moments():
-            past.append(self._at_rest(state.active(moment)))
-            moments.append(moment)
-        self.sessions: dict[Session, tuple[Turn, ...]] = sessions.histories(
-            tuple(zip(moments, past, strict=True)), state.world
-        )
         self._known: dict[tuple[tuple[Active, ...], frozenset[Session]], Network] = {}
+
+    @cached_property
+    def sessions(self) -> dict[Session, tuple[Turn, ...]]:
+        """How every BGP session went, and will go if nobody does anything."""
+        moments = self._state.moments()
+        past = [(BEGINNING, self._at_rest(())), *((moment, self._at_rest(self._state.active(moment))) for moment in moments)]
+        return sessions.histories(tuple(past), self._state.world)
 
     def _at_rest(self, active: tuple[Active, ...]) -> Network:
         return Network(self._state.world, inventory_with(self._state.world, active), active)

@@ -18,7 +18,7 @@ STATION_SECONDS = 0.00005
 class Encounter:
     """Where a packet meets a change, which acts on it with chance ``share``.
 
-    ``verdict`` is drop, reject, untrack, corrupt, duplicate, reorder, or count (one more tracked connection).
+    ``verdict`` is drop, reject, untrack, rewrite, corrupt, duplicate, reorder, or count (one more tracked connection).
     """
 
     active: Active
@@ -82,6 +82,7 @@ def fate(network: Network, flow: Flow, forth: bool, size: int, new: bool = False
         if i > 0 and (end := journey.enter(station, way[i - 1], came)):
             return end
         if i < len(way) - 1:
+            journey.met += [Encounter(active, 1.0, "rewrite") for at, active in flow.rewrites if forth and at == i]
             if i > 0 and network.sysctl(station, "net.ipv4.ip_forward") == "0":
                 return journey.end("lost", f"{station} forwards nothing")
             if size > (mtu := route_mtu(network, station, way[i + 1], goes.destination)):
@@ -144,8 +145,9 @@ class _Journey:
         return self.end("too big", f"{back[0]} carries {mtu} bytes", mtu)
 
     def _meet(self, station: Site, neighbour: Site, packet: Packet, direction: str) -> None:
+        # A node's outside is its uplink; but the ICMP errors that it sends go to its own pods too.
         def means(site: Site, match: Match) -> bool:
-            return (not site.interface or _is_that_interface(site, neighbour)) and matches(match, packet)
+            return (bool(match.icmp) or _is_that_interface(site, neighbour)) and matches(match, packet)
 
         for one, rule in self.network.here(station, Filter):
             late = rule.after_established and not packet.new

@@ -39,21 +39,24 @@ class Flow:
     """Packets between a source and a backend.  ``pairs`` are (source, destination) before and after each station.
 
     Address translation sits in the pairs: connection tracking makes the way back the same pairs turned round.
+    ``rewrites`` are the changes that wrote another source, each with the number of its station.
     """
 
     way: tuple[Site, ...]
     pairs: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
     protocol: str
     port: int
+    rewrites: tuple[tuple[int, Active], ...] = ()
     replies_lost_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NoFlow:
-    """Why there is no way at all.  ``refused`` is whether something says so."""
+    """Why there is no way at all.  ``refused`` is whether something says so, ``by`` the change that is to blame."""
 
     why: str
     refused: bool = False
+    by: Active | None = None
 
 
 def key(site: Site) -> str:
@@ -235,22 +238,26 @@ class Network:
             nodes = [i for i, station in enumerate(way) if station.kind == "node"] or [0]
             translate_at = nodes[0] if source.cluster == service.cluster else nodes[-1]
         pairs: list[tuple[tuple[str, str], tuple[str, str]]] = []
+        rewrites: list[tuple[int, Active]] = []
         now, lost_at = (source.addresses[0], address), ""
         for i, station in enumerate(way):
             came, at_port = now, port if now[1] == address else target_port
             if i == translate_at:
-                if self._untracked(station, came, protocol, port):
-                    return NoFlow(f"{station} did not translate {address}: its connection tracking was told not to")
+                if by := self._untracked(station, came, protocol, port):
+                    why = f"{station} did not translate {address}: its connection tracking was told not to"
+                    return NoFlow(why, by=by)
                 now, at_port = (now[0], backend), target_port
             if i < len(way) - 1:
                 packet = Packet(*now, protocol, SOURCE_PORT, at_port)
-                for _, rewrite in self.here(station, Rewrite):
+                for active, rewrite in self.here(station, Rewrite):
                     if matches(rewrite.match, packet):
                         now = (rewrite.source, now[1])
+                        rewrites.append((i, active))
                         lost_at = lost_at if rewrite.source in station.addresses else str(station)
             pairs.append((came, now))
-        return Flow(way, tuple(pairs), protocol, target_port, lost_at)
+        return Flow(way, tuple(pairs), protocol, target_port, tuple(rewrites), lost_at)
 
-    def _untracked(self, station: Site, addresses: tuple[str, str], protocol: str, port: int) -> bool:
+    def _untracked(self, station: Site, addresses: tuple[str, str], protocol: str, port: int) -> Active | None:
         packet = Packet(*addresses, protocol, SOURCE_PORT, port)
-        return any(c.verdict == "untrack" and matches(c.match, packet) for _, c in self.here(station, Filter))
+        untracking = (a for a, c in self.here(station, Filter) if c.verdict == "untrack" and matches(c.match, packet))
+        return next(untracking, None)

@@ -104,7 +104,8 @@ class State:
         """The same with the change in force from ``at``; it is there once, however often it is asked for."""
         if any(active.ticket == ticket and active.change == change for active in self.active(at)):
             return self
-        index = sum(hold.ticket == ticket for hold in self.holds)
+        before = [hold.change for hold in self.holds if hold.ticket == ticket]
+        index = before.index(change) if change in before else len(set(before))
         return replace(self, holds=(*self.holds, Hold(ticket, index, change, at)))
 
     def ended(self, ticket: str, change: Change | None, at: float) -> "State":

@@ -18,9 +18,10 @@ from chaosnet.model.question import Answer, Counters, Question
 from chaosnet.model.ticket import Undo
 from chaosnet.targets.memory.answers import Answers, roles
 from chaosnet.targets.memory.attempts import Attempts, Tally
-from chaosnet.targets.memory.history import History
+from chaosnet.targets.memory.history import History, inventory_with
 from chaosnet.targets.memory.network import Network, key
 from chaosnet.targets.memory.state import Kept, State, spot
+from chaosnet.targets.memory.world import node_site, pod_site
 
 _CHANGES = frozenset(CHANGES) - {"Object"}
 _DIRECTIONS, _VERDICTS = ("ingress", "egress"), ("drop", "reject", "untrack")
@@ -88,7 +89,8 @@ class MemoryTarget:
 
     def inventory(self) -> Inventory:
         """What exists now."""
-        return self._attempts_at(self._now()).network.inventory
+        state = self._state()
+        return inventory_with(state.world, state.active(self._now()))
 
     def settle(self, timeout: float) -> None:
         """Ready at once."""
@@ -196,7 +198,7 @@ class MemoryTarget:
         now = self._now()
         numbers: list[int] = []
         if isinstance(question, Counters):
-            numbers = [hold.index for hold in self._state().holds if hold.ticket == question.ticket]
+            numbers = sorted({hold.index for hold in self._state().holds if hold.ticket == question.ticket})
         attempts = self._attempts_at(now)
         return Answers(self._history_now(), attempts, now).answer(question, numbers)
 
@@ -255,7 +257,8 @@ class MemoryTarget:
         return self._attempts[1]
 
     def _sites(self) -> tuple[Site, ...]:
-        return tuple(self._attempts_at(self._now()).network.sites.values())
+        inventory = self._state().world.inventory
+        return (*map(node_site, inventory.nodes), *map(pod_site, inventory.pods))
 
     def _check(self, ticket: str, change: Change) -> None:
         """Whether the change can be made here and now; Unsupported or Refused where it cannot."""
