@@ -47,8 +47,8 @@ class Bandwidth(Wire):
         for site, witness in self.seen(sites, self.kind, "tcp"):
             if self.direction != "both" and witness.outward != (self.direction == "to"):
                 raise Refused(
-                    f"bandwidth.direction: nothing known listens where what goes {self.direction} {site} arrives, so its rate cannot be "
-                    "measured; use direction both, or a peer that a Service names"
+                    f"bandwidth.direction: nothing known listens where what goes {self.direction} {site} arrives, so its rate "
+                    "cannot be measured; use direction both, or a peer that a Service names"
                 )
             effects.append(
                 Effect(f"{self.kind} at {site}, by {witness.edge}", Throughput(witness.edge), capped(self.rate), within=12.0)

@@ -107,8 +107,8 @@ class BlockBgp:
                 )
             elif self.how == "reject" and hold / 3 > self.duration:
                 found.append(
-                    f"the hold time of {site.name}'s BGP sessions {known}, and they speak every third of it: in {self.duration:g} s "
-                    f"there may be nothing to reject; make the duration more than {hold / 3:g} s"
+                    f"the hold time of {site.name}'s BGP sessions {known}, and they speak every third of it: in "
+                    f"{self.duration:g} s there may be nothing to reject; make the duration more than {hold / 3:g} s"
                 )
         if self.placement == "after-established":
             found.append("behind established accept the rules never meet a live session: expect no effect")

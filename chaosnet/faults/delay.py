@@ -79,7 +79,8 @@ def later(expected: float, jitter: float) -> Judge:
         answered = of(Streamed, now).received if stream else of(Loaded, now).succeeded
         grown, low, high = seen - was, 0.9 * expected - jitter, 1.25 * expected + jitter + 0.02
         ok = answered > 0 and grown >= max(low, 0.2 * expected) and (grown <= high or not stream)
-        sentence = f"the median round trip took {say_change(was, seen)}: {say_seconds(max(grown, 0.0))} more, of {say_seconds(expected)} expected"
+        more = f"{say_seconds(max(grown, 0.0))} more, of {say_seconds(expected)} expected"
+        sentence = f"the median round trip took {say_change(was, seen)}: {more}"
         return Reading(ok, sentence if answered else "nothing came back at all", {"before": was, "now": seen, "grown": grown})
 
     return judge

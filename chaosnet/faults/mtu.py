@@ -72,10 +72,12 @@ class ShrinkMtu:
         return Plan(
             capabilities.require(self.kind, tuple(changes)),
             tuple(effects),
-            established="live flows hang at their next packet above the MTU" if self.icmp == "drop" else "live flows shrink their segments after one ICMP message",
+            established="live flows hang at their next packet above the MTU"
+            if self.icmp == "drop"
+            else "live flows shrink their segments after one ICMP message",
             fresh="small requests pass; larger ones hang" if self.icmp == "drop" else "new flows learn the size and go on",
             warnings=tuple(warnings),
-        )  # fmt: skip
+        )
 
     def _scope(self, site: Site) -> str:
         if self.scope == "route" and site.interface:

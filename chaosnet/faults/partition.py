@@ -101,7 +101,7 @@ class Partition:
         if not seen:
             what = f"{protocol or 'any'} port {self.port}" if self.port else protocol or "anything"
             raise Refused(
-                f"partition: no Service says that either side answers on {what}, so nothing could show the cut; choose another port"
+                f"partition: no Service says that either side answers on {what}, so nothing could show it; choose another port"
             )
         turned = tuple(w for w in seen if self.how == "reject" and self._meets_initiator(w))
         silent = tuple(w for w in seen if w not in turned)
@@ -136,7 +136,7 @@ def _between(
         return spots((replace(site, across=there, toward=here),), turned, match)
     if ends:
         raise Refused(
-            f"partition.at: {site} holds neither the source nor the destination, so their traffic does not pass it; use a hop, link or transit"
+            f"partition.at: {site} is at neither end, so the traffic between them does not pass it; use a hop, link or transit"
         )
     return spots((replace(site, across=here, toward=there),), direction, match)
 

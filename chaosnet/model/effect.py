@@ -190,7 +190,8 @@ def requests_fail(share: float) -> Judge:
         low, _ = binomial_bounds(seen.requests, share)
         low_before, _ = binomial_bounds(was.requests, share)
         ok = failed >= max(1, low) and failed_before < max(1, low_before)
-        sentence = f"{failed} of {seen.requests} requests failed (at least {low} expected of {share:.3g}; before {failed_before} of {was.requests})"
+        expected = f"at least {low} expected of {share:.3g}; before {failed_before} of {was.requests}"
+        sentence = f"{failed} of {seen.requests} requests failed ({expected})"
         return Reading(ok, sentence, {"failed": failed, "requests": seen.requests, "failed_before": failed_before})
 
     return judge

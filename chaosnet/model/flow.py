@@ -101,12 +101,12 @@ def refuse_half(sites: Iterable[Site], inventory: Inventory, place: str) -> None
                 if site.name in owner.addresses and len({family(a) for a in owner.addresses}) > 1:
                     other = next(a for a in owner.addresses if family(a) != family(site.name))
                     raise Refused(
-                        f"{place}: {site.name} is {owner.cluster}/{owner.name}, which is also {other}: traffic would go round by the "
-                        "other family; name the pod or node instead of its address"
+                        f"{place}: {site.name} is {owner.cluster}/{owner.name}, which is also {other}: traffic would go "
+                        "round by the other family; name the pod or node instead of its address"
                     )
 
 
-def spots(sites: tuple[Site, ...], direction: str, match: Match = Match(), peers: tuple[str, ...] = ()) -> tuple[Spot, ...]:
+def spots(sites: tuple[Site, ...], direction: str, match: Match, peers: tuple[str, ...] = ()) -> tuple[Spot, ...]:
     """The sides of ``sites`` at which ``direction`` (both, to, from) cuts what goes to, or comes from, ``peers``.
 
     Without peers a hop means its edge's far end, and other places everything.  Every packet is met once: on a link each end

@@ -105,9 +105,7 @@ class Wire:
             edges = witnesses(near, far, inventory, protocol, self.port, most=1)
             if not edges:
                 what = f"{protocol} port {self.port}" if self.port else protocol
-                raise Refused(
-                    f"{kind}: no pods exchange {what} through {site} as far as the Services say, so nothing could show it; choose another place"
-                )
+                raise Refused(f"{kind}: no pods exchange {what} through {site} as far as Services say, so nothing could show it")
             found.append((site, edges[0]))
         return tuple(found)
 
