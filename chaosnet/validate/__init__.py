@@ -1,0 +1,59 @@
+"""Everything that chaostoolkit would let pass: mistakes in experiments, topologies and manifests, found before a run.
+
+:func:`problems` finds them all, a sentence each; :func:`first_problem` is what a run asks before it touches anything.  Files
+are read and doors are called in a session that can neither touch nor ask; no target is opened and nothing is changed.
+
+What it does not do: judge whether an experiment is a good one, or look at a live network (``chaosnet plan`` does).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chaosnet.errors import InputError
+from chaosnet.validate.source import Problem, Source, read
+
+__all__ = ["Problem", "first_problem", "load", "problems"]
+
+
+def problems(file: str, lab: str = "") -> tuple[Problem, ...]:
+    """Everything wrong with a file, by line.  ``lab`` is a topology file to use in place of the experiment's own."""
+    source = read(file)
+    if source.document is not None:
+        _check(source, lab)
+    return tuple(sorted(source.problems, key=lambda each: each.line))
+
+
+def first_problem(file: str, lab: str = "") -> str:
+    """The title of a valid experiment.  InputError with the first problem of one that is not, and how many more there are."""
+    found = problems(file, lab)
+    if found:
+        first = found[0]
+        place = f"{first.file} line {first.line}" if first.line else first.file
+        more = f" (and {len(found) - 1} more: chaosnet validate {file})" if len(found) > 1 else ""
+        raise InputError(f"{place}: {first.path}" if first.path else place, first.problem, f"{first.remedy}{more}")
+    document = load(file)
+    if "method" not in document:
+        raise InputError(file, "this is a lab's file, not an experiment", "give a file with a title and a method")
+    return str(document["title"])
+
+
+def load(file: str) -> dict[str, Any]:
+    """The experiment in a file as plain values; InputError where it cannot be read."""
+    source = read(file)
+    if not isinstance(source.document, dict):
+        raise InputError(file, source.problems[0].problem if source.problems else "is not an experiment", "check the file")
+    return source.document
+
+
+def _check(source: Source, lab: str) -> None:
+    from chaosnet.validate import labs
+
+    document = source.document
+    if isinstance(document, Mapping) and "clusters" in document and "method" not in document:
+        labs.topology(source)
+    elif isinstance(document, Mapping) and ("apiVersion" in document or "kind" in document):
+        labs.manifests(source)
+    else:
+        from chaosnet.validate import experiment
+
+        experiment.check(source, lab)
