@@ -260,7 +260,12 @@ def _legend(front: ET.Element, box: Frame, y: float, states: Sequence[str], name
     return y + 8
 
 
+def svg(picture: Timeline, width: int, name: str, title: str, folded: bool = False) -> str:
+    """:func:`draw` as text."""
+    return ET.tostring(draw(picture, width, name, title, folded), encoding="unicode")
+
+
 def pictures(picture: Timeline, title: str, widths: Sequence[tuple[str, int]]) -> Iterator[tuple[str, str]]:
     """For each (name, width) the SVG as text, for a page that shows the one that fits."""
     for name, width in widths:
-        yield name, ET.tostring(draw(picture, width, name, title), encoding="unicode")
+        yield name, svg(picture, width, name, title)

@@ -44,7 +44,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Lanes under one heading.  ``kind`` is break, open, collateral, hold, may or others."""
+    """Lanes under one heading.  ``kind`` is break, open, collateral, hold, may, others or unsteady."""
 
     kind: str
     title: str
@@ -93,6 +93,7 @@ def timeline(record: RunRecord) -> Timeline:
     collateral = words.hit(record)
     sorted_out: dict[str, list[EdgeRecord]] = {
         "break": [], "open": [], "collateral": [], "hold": [], "may": [], "others": [],
+        "unsteady": [],
     }  # fmt: skip
     for edge in record.edges:
         sorted_out[_group(edge, collateral)].append(edge)
@@ -100,10 +101,10 @@ def timeline(record: RunRecord) -> Timeline:
     groups = []
     for kind, edges in sorted_out.items():
         lanes = [Lane(edge.name, stretches(edge.samples, end)) for edge in edges]
-        shown, rest = _fold(_alike(lanes), 0 if kind == "others" else MOST_LANES)
+        shown, rest = _fold(_alike(lanes), 0 if kind in ("others", "unsteady") else MOST_LANES)
         folded += rest
         if rest:
-            more = "" if kind == "others" else "more "
+            more = "more " if shown else ""
             name = f"{words.count(len(rest), f'{more}edge')}, the worst of them"
             shown = (*shown, Lane(name, worst(rest, end), len(rest)))
         if shown:
@@ -118,12 +119,15 @@ _TITLES = {
     "hold": "Must hold",
     "may": "May change",
     "others": "Everything else that was watched",
+    "unsteady": "Not steady before the fault, so not judged",
 }
 
 
 def _group(edge: EdgeRecord, collateral: frozenset[str]) -> str:
     if edge.name in collateral:
         return "collateral"
+    if edge.before == "unknown":
+        return "unsteady"
     if edge.expected in ("break", "open", "may"):
         return edge.expected
     return "hold" if edge.declared else "others"

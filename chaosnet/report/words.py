@@ -139,6 +139,11 @@ def changed(edge: EdgeRecord) -> bool:
     return edge.changed_at is not None
 
 
+def worth_telling(edge: EdgeRecord, record: RunRecord) -> bool:
+    """Whether readers look for this edge: it is declared, or it changed."""
+    return edge.declared or changed(edge) or any(edge.name in fault.collateral for fault in record.faults)
+
+
 def edge_result(edge: EdgeRecord, collateral: frozenset[str]) -> tuple[str, str]:
     """What became of the edge, and how that is to be taken: good, bad or plain."""
     result, tone = _edge_result(edge, collateral)
@@ -285,3 +290,18 @@ def declared(record: RunRecord) -> str:
     if record.expect == record.verdict:
         return f"This experiment is a lesson: it declares that it ends {wanted}, and it did."
     return f"This experiment declares that it ends {wanted}, but it ended {came}."
+
+
+def counters(fault: FaultRecord) -> str:
+    """What the fault's own rules matched, or empty where nothing was counted."""
+    if not fault.packets:
+        return ""
+    size = f" ({fault.bytes:,} bytes)" if fault.bytes else ""
+    return f"{count(fault.packets, 'packet')}{size} met the fault's own rules"
+
+
+def further_evidence(fault: FaultRecord) -> tuple[str, ...]:
+    """Evidence beyond the effects' own sentences and the counters, which are shown as such."""
+    said = {effect.sentence for effect in fault.effects}
+    counted = f"matched {fault.packets} packets"
+    return tuple(sentence for sentence in fault.evidence if sentence not in said and counted not in sentence)
