@@ -40,7 +40,8 @@ class Setting:
     """What an injection needs to know of its run.
 
     ``faults`` are the run's so far; a fault joins them the moment the ledger has it, so that whoever ends the run knows it.
-    ``said`` is told each step by name and fields, and answers with the monotonic second.
+    ``said`` is told each step by name and fields, and answers with the monotonic second.  ``announced`` are the concrete edges
+    that the experiment says must break or open.
     """
 
     target: Target
@@ -51,9 +52,12 @@ class Setting:
     faults: list[FaultRun]
     placebo: bool
     said: Callable[..., float]
+    announced: tuple[Edge, ...] = ()
 
 
-def select(target: Target, inventory: Inventory, fault: Fault, edges: Mapping[str, Edge]) -> Sites:
+def select(
+    target: Target, inventory: Inventory, fault: Fault, edges: Mapping[str, Edge], announced: tuple[Edge, ...] = ()
+) -> Sites:
     """The sites of the fault's places now; InputError or Unsupported where there is none."""
     by_argument = {
         argument: resolve(place, edges, inventory, f"{fault.kind}.{argument}") for argument, place in fault.places().items()
@@ -64,13 +68,15 @@ def select(target: Target, inventory: Inventory, fault: Fault, edges: Mapping[st
         if isinstance(answer, BgpState):
             for session in answer.sessions:
                 holds[session.speaker] = max(session.hold_time, holds.get(session.speaker, 0.0))
-    return Sites(by_argument, inventory, holds)
+    return Sites(by_argument, inventory, holds, announced)
 
 
-def plan(target: Target, inventory: Inventory, fault: Fault, edges: Mapping[str, Edge]) -> Plan:
+def plan(
+    target: Target, inventory: Inventory, fault: Fault, edges: Mapping[str, Edge], announced: tuple[Edge, ...] = ()
+) -> Plan:
     """What the fault would do here; touches nothing.  Raises Unsupported for a change this target cannot make."""
     capabilities = target.capabilities()
-    planned = fault.plan(select(target, inventory, fault, edges), capabilities)
+    planned = fault.plan(select(target, inventory, fault, edges, announced), capabilities)
     if not planned.changes:
         raise InputError(fault.kind, "this would change nothing", "choose a place that exists and a setting that differs")
     for change in planned.changes:
@@ -87,7 +93,7 @@ def inject(setting: Setting, fault: Fault) -> FaultRun:
     could not be made; in either case it has been taken back.
     """
     target, ledger, said = setting.target, setting.ledger, setting.said
-    planned = plan(target, target.inventory(), fault, setting.edges)
+    planned = plan(target, target.inventory(), fault, setting.edges, setting.announced)
     check_ceiling(setting.ceiling, [*(other.ticket.changes for other in setting.faults), planned.changes])
     ticket_id = "".join(secrets.choice(_ALPHABET) for _ in range(10))
     undo = tuple(target.prepare(ticket_id, change) for change in planned.changes)
@@ -164,8 +170,9 @@ def _prove(setting: Setting, run: FaultRun, fuse_ends: float) -> None:
         setting.said("effect", fault=run.ticket.id, name=proof.name, ok=reading.ok, sentence=reading.sentence)
         if not reading.ok:
             waited = deadline - run.times["t_done"]
+            where = ", ".join(run.ticket.at)
             raise NotProven(
-                f"{run.ticket.kind} at {', '.join(run.ticket.at)}: {proof.name} was not seen within {waited:.3g} s: {reading.sentence}"
+                f"{run.ticket.kind} at {where}: {proof.name} was not seen within {waited:.3g} s: {reading.sentence}"
             )
     run.proven = True
     run.times["t_effect"] = setting.said("proven", fault=run.ticket.id)

@@ -27,7 +27,7 @@ class Rehearsal(Session):
 
     def inject(self, fault: Fault) -> dict[str, Any]:
         """Plan and check; nothing is touched.  Raises what injecting would raise before its first change."""
-        plan = injection.plan(self.target, self.inventory, fault, self.edges)
+        plan = injection.plan(self.target, self.inventory, fault, self.edges, self.announced)
         self.planned.append(plan)
         check_ceiling(self.spec.ceiling, [earlier.changes for earlier in self.planned])
         undo = [self.target.prepare("rehearsal0", change) for change in plan.changes]

@@ -81,7 +81,7 @@ class Session:
     extensions: Sequence[Any] = ()
     watching: tuple[Watched, ...] = ()
     faults: list[FaultRun] = field(default_factory=list)
-    hypothesis: Hypothesis = Hypothesis()
+    hypothesis: Hypothesis = field(default_factory=Hypothesis)
     hypothesis_title: str = ""
     probes: dict[str, dict[str, bool | None]] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
@@ -158,6 +158,11 @@ class Session:
         """What exists now."""
         return self.target.inventory()
 
+    @property
+    def announced(self) -> tuple[Edge, ...]:
+        """The concrete declared edges that must break or open."""
+        return tuple(item.edge for item in self.watching if item.declared and item.expected in ("break", "open"))
+
     def group(self, names: Sequence[str], place: str = "edges") -> tuple[Edge, ...]:
         """The concrete edges of declared names.  InputError for one that is not declared."""
         return group(self.watching, names, self.spec.edges, place)
@@ -176,7 +181,7 @@ class Session:
 
     def plan(self, fault: Fault) -> Plan:
         """What a fault would do here; touches nothing."""
-        return injection.plan(self.target, self.inventory, fault, self.edges)
+        return injection.plan(self.target, self.inventory, fault, self.edges, self.announced)
 
     def inject(self, fault: Fault) -> dict[str, Any]:
         """Inject one fault and prove it; its evidence as plain JSON.
@@ -287,7 +292,7 @@ class Session:
 
         Returns the run's record (also written to its folder).  ``cut_short`` says why the run did not get to its end.
         """
-        self.undo(by="end of run" if not cut_short else cut_short)
+        self.undo(by=cut_short or "end of run")
         for ticket in self._ledger.open(self.run):  # recorded by a process that died before it could tell us
             self.faults.append(FaultRun(ticket))
             injection.take_back(self._setting(), self.faults[-1], "end of run")
@@ -328,8 +333,9 @@ class Session:
 
     def _setting(self) -> injection.Setting:
         return injection.Setting(
-            self.target, self._ledger, self.run, self.edges, self.spec.ceiling, self.faults, self.placebo, self.say
-        )
+            self.target, self._ledger, self.run, self.edges, self.spec.ceiling, self.faults, self.placebo, self.say,
+            self.announced,
+        )  # fmt: skip
 
     def _fetch(self) -> None:
         self._cursor, fresh = self.target.samples(self._cursor)

@@ -33,8 +33,6 @@ __all__ = ["block_bgp"]
 
 _PORT = 179
 _SIDES = {"both": "either", "destination": "destination", "source": "source"}
-# Cilium, Calico's BIRD and most routers: 90 s or more (RFC 4271 section 10 suggests 90).
-_USUAL_HOLD = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class BlockBgp:
         speakers = carriers(sites["at"], sites.inventory, "block_bgp.at")
         changes: list[Filter] = []
         effects: list[Effect] = []
-        slowest = max(sites.hold_times.get(site.name, _USUAL_HOLD) for site in speakers)
+        slowest = max(sites.hold_time(site) for site in speakers)
         for site in speakers:
             if site.kind == "pod":
                 raise InputError("block_bgp.at", f"{site} is a pod and speaks no BGP", "name a node, or a hop's node")
@@ -71,8 +69,7 @@ class BlockBgp:
                 for direction, match in self._ways(peers)
             ]
             effects.append(Effect(f"BGP routes at {site}", Routes(site, "bird"), routes_gone(peers), slowest + 5))
-        names = frozenset(site.name for site in speakers)
-        first = Effect("BGP sessions", Bgp(speakers), sessions_down(names, sites.addresses("peer")), slowest + 5)
+        first = Effect("BGP sessions", Bgp(speakers), sessions_down(speakers, sites.addresses("peer")), slowest + 5)
         return Plan(
             capabilities.require(self.kind, tuple(changes)),
             (first, *effects),
@@ -98,8 +95,8 @@ class BlockBgp:
     def _warnings(self, speakers: tuple[Site, ...], sites: Sites) -> tuple[str, ...]:
         found = []
         for site in speakers:
-            hold = sites.hold_times.get(site.name, _USUAL_HOLD)
-            known = f"is {hold:g} s" if site.name in sites.hold_times else f"is unknown, {hold:g} s as a rule"
+            hold = sites.hold_time(site)
+            known = f"is {hold:g} s" if sites.hold_time(site, 0.0) else f"is unknown, {hold:g} s as a rule"
             if self.how == "drop" and hold + 5 > self.duration:
                 found.append(
                     f"the hold time of {site.name}'s BGP sessions {known}: {self.duration:g} s of drop may be over before they "
@@ -121,7 +118,7 @@ def _is_speaker(address: str, inventory: Inventory) -> bool:
     return any(address in node.addresses for node in inventory.nodes)
 
 
-def sessions_down(speakers: Collection[str], peers: Collection[str]) -> Judge:
+def sessions_down(speakers: Collection[Site], peers: Collection[str]) -> Judge:
     """Bgp: every session of the speakers (with the peers, if any) that was Established is so no more; there was one."""
 
     def judge(before: Answer, now: Answer) -> Reading:
@@ -129,7 +126,7 @@ def sessions_down(speakers: Collection[str], peers: Collection[str]) -> Judge:
             return {
                 f"{s.speaker} → {s.neighbor}": s.established
                 for s in state.sessions
-                if s.speaker in speakers and (not peers or s.address in peers)
+                if any(site.speaks_as(s.speaker) for site in speakers) and (not peers or s.address in peers)
             }
 
         was = [name for name, established in live(of(BgpState, before)).items() if established]

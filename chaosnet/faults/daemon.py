@@ -32,7 +32,7 @@ from chaosnet.model.change import DaemonState
 from chaosnet.model.effect import Judge, daemon_stops, of, some
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
 from chaosnet.model.flow import carriers, pod_site
-from chaosnet.model.inventory import Sites
+from chaosnet.model.inventory import Site, Sites
 from chaosnet.model.place import Place, parse_place
 from chaosnet.model.question import Answer, Bgp, BgpState, Dns, DnsReply
 
@@ -45,7 +45,6 @@ _FELT = {
     "cni": ("live flows go on", "new pods get no network; flows of others go on"),
     "endpoints": ("live flows go on", "new flows go on, to the endpoints known now"),
 }
-_USUAL_HOLD = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,8 @@ class StopDaemon:
     def _felt(self, sites: Sites) -> tuple[Effect, ...]:
         places = carriers(sites["at"], sites.inventory, "stop_daemon.at")
         if self.daemon == "bird":
-            names, addresses = {site.name for site in places}, sites.addresses("at")
-            hold = max((sites.hold_times.get(name, _USUAL_HOLD) for name in names), default=_USUAL_HOLD)
-            return (Effect("neighbours' sessions", Bgp(), deserted(names, addresses), within=hold + 5),)
+            hold = max(sites.hold_time(site) for site in places)
+            return (Effect("neighbours' sessions", Bgp(), deserted(places), within=hold + 5),)
         if self.daemon == "dns":
             cluster = places[0].cluster
             served = {str(site) for site in places}
@@ -96,15 +94,19 @@ class StopDaemon:
         return ()
 
 
-def deserted(names: Collection[str], addresses: Collection[str]) -> Judge:
+def deserted(speakers: Collection[Site]) -> Judge:
     """Bgp: sessions that others had Established with these speakers are so no more; there was one."""
+    addresses = {address for site in speakers for address in site.addresses}
+
+    def theirs(name: str) -> bool:
+        return any(site.speaks_as(name) for site in speakers)
 
     def judge(before: Answer, now: Answer) -> Reading:
         def live(state: BgpState) -> set[str]:
             return {
                 f"{s.speaker} → {s.neighbor}"
                 for s in state.sessions
-                if s.established and s.speaker not in names and (s.neighbor in names or s.address in addresses)
+                if s.established and not theirs(s.speaker) and (theirs(s.neighbor) or s.address in addresses)
             }
 
         was, seen = live(of(BgpState, before)), live(of(BgpState, now))

@@ -75,7 +75,7 @@ class BlockPort:
         )
         edges = self._edges(sites)
         warnings = [] if edges else [
-            f"no Service says that anything listens on {self.protocol} port {self.port} there: only the rules' counters show the fault"
+            f"no Service names {self.protocol} port {self.port} there: only the rules' counters can show the fault"
         ]  # fmt: skip
         # A reject of what others forward may come back as an ICMP error or not at all, so silence counts too.
         allowed = SILENT if self.how == "drop" else TURNED_AWAY | SILENT

@@ -97,6 +97,10 @@ class Site:
     across: tuple[str, ...] = ()
     interface: str = ""
 
+    def speaks_as(self, speaker: str) -> bool:
+        """Whether ``speaker``, as a BGP session names it, is this node: ``name`` or ``cluster/name``, with or without a kind."""
+        return speaker.rpartition(":")[2] in (self.name, f"{self.cluster}/{self.name}")
+
     def __str__(self) -> str:
         path = "/".join(part for part in (self.cluster, self.namespace, self.name) if part)
         prefix = {"pod": "", "service": "svc:", "address": "ip:"}.get(self.kind, f"{self.kind}:")
@@ -178,6 +182,10 @@ class Sites:
     inventory: Inventory
     hold_times: dict[str, float] = field(default_factory=dict)
     announced: tuple[Edge, ...] = ()
+
+    def hold_time(self, site: Site, usual: float = 90.0) -> float:
+        """The longest hold time of the site's BGP sessions; ``usual`` where none is known (RFC 4271 section 10 suggests 90 s)."""
+        return max((hold for speaker, hold in self.hold_times.items() if site.speaks_as(speaker)), default=usual)
 
     def __getitem__(self, argument: str) -> tuple[Site, ...]:
         return self.by_argument.get(argument, ())
