@@ -62,16 +62,17 @@ class Namespaces:
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._now = self._home
         self._held: dict[str, int] = {}
+        self._aliases: dict[str, str] = {}
         self._nft: dict[str, Nft] = {}
         self._netlink: dict[str, Netlink] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every namespace there is, in the order they were made."""
+        """Every namespace there is, once each, in the order they were made."""
         return tuple(self._held)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._held
+        return name in self._held or name in self._aliases
 
     def create(self, *names: str) -> None:
         """Make namespaces.  They are empty but for a loopback that is down."""
@@ -86,6 +87,10 @@ class Namespaces:
         finally:
             _setns(self._home)
 
+    def alias(self, name: str, real: str) -> None:
+        """Let ``name`` mean the namespace ``real`` too: a pod on its node's network."""
+        self._aliases[name] = real
+
     def remove(self, name: str) -> None:
         """Let go of a namespace; the kernel removes it, with its links, once nothing else is in it."""
         for kept in (self._nft.pop(name, None), self._netlink.pop(name, None)):
@@ -96,7 +101,7 @@ class Namespaces:
     def descriptor(self, name: str) -> int:
         """The file descriptor that holds a namespace; TargetError where there is none of that name."""
         try:
-            return self._held[name]
+            return self._held[self._aliases.get(name, name)]
         except KeyError:
             raise TargetError(f"there is no namespace {name!r} in this lab") from None
 
@@ -117,6 +122,7 @@ class Namespaces:
 
     def nft(self, name: str) -> "Nft":
         """The nftables of a namespace."""
+        name = self._aliases.get(name, name)
         if name not in self._nft:
             from chaosnet.targets.lab.nft import Nft
 
@@ -125,6 +131,7 @@ class Namespaces:
 
     def netlink(self, name: str) -> "Netlink":
         """The links, addresses, routes and qdiscs of a namespace."""
+        name = self._aliases.get(name, name)
         if name not in self._netlink:
             from chaosnet.targets.lab.netlink import Netlink
 

@@ -20,6 +20,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from chaosnet.errors import TargetError
+from chaosnet.lab.blueprint import Device
 
 # <linux/rtnetlink.h>, <linux/netlink.h>
 NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
@@ -56,36 +57,37 @@ def _link(kind: int, flags: int, index: int, attributes: list[tuple[str, Any]], 
     return _encode(message, kind, flags)
 
 
-def _new_link(name: str, mtu: int, mac: str, kind: str, data: dict[str, Any]) -> bytes:
+def _new_link(name: str, mtu: int, mac: str, index: int, kind: str, data: dict[str, Any]) -> bytes:
     info = {"attrs": [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data)]}
     attributes = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)]
-    return _link(NEWLINK, CREATE, 0, attributes, True)
+    return _link(NEWLINK, CREATE, index, attributes, True)
 
 
-def veth(name: str, mtu: int, mac: str, peer: str, peer_mac: str, peer_mtu: int, peer_namespace: int) -> bytes:
-    """A pair of interfaces: ``name`` here, ``peer`` in the namespace of that descriptor.
+def veth(here: Device, there: Device, mtu: int, there_namespace: int) -> bytes:
+    """A pair of interfaces: ``here`` in this namespace, ``there`` in the one of that descriptor.
 
     This end is up; the kernel refuses (ENOTCONN) to bring the peer up before this end exists.
     """
     far = ifinfmsg()
+    far["index"] = there.index
     far["attrs"] = [
-        ("IFLA_IFNAME", peer), ("IFLA_MTU", peer_mtu), ("IFLA_ADDRESS", peer_mac), ("IFLA_NET_NS_FD", peer_namespace),
+        ("IFLA_IFNAME", there.name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", there.mac), ("IFLA_NET_NS_FD", there_namespace),
     ]  # fmt: skip
-    return _new_link(name, mtu, mac, "veth", {"attrs": [("VETH_INFO_PEER", far)]})
+    return _new_link(here.name, mtu, here.mac, here.index, "veth", {"attrs": [("VETH_INFO_PEER", far)]})
 
 
-def bridge(name: str, mtu: int, mac: str) -> bytes:
+def bridge(name: str, mtu: int, mac: str, index: int) -> bytes:
     """A bridge, up, without spanning tree.  Its MTU is set and so no longer follows its ports."""
-    return _new_link(name, mtu, mac, "bridge", {"attrs": []})
+    return _new_link(name, mtu, mac, index, "bridge", {"attrs": []})
 
 
-def vxlan(name: str, mtu: int, mac: str, number: int, local: str, index: int) -> bytes:
-    """A VXLAN device that learns nothing (RFC 7348), over the device ``index``, up."""
+def vxlan(name: str, mtu: int, mac: str, index: int, number: int, local: str, over: int) -> bytes:
+    """A VXLAN device that learns nothing (RFC 7348), on top of the device with the index ``over``, up."""
     data = {"attrs": [
-        ("IFLA_VXLAN_ID", number), ("IFLA_VXLAN_LOCAL", local), ("IFLA_VXLAN_LINK", index), ("IFLA_VXLAN_PORT", 4789),
+        ("IFLA_VXLAN_ID", number), ("IFLA_VXLAN_LOCAL", local), ("IFLA_VXLAN_LINK", over), ("IFLA_VXLAN_PORT", 4789),
         ("IFLA_VXLAN_LEARNING", 0),
     ]}  # fmt: skip
-    return _new_link(name, mtu, mac, "vxlan", data)
+    return _new_link(name, mtu, mac, index, "vxlan", data)
 
 
 def change_link(index: int, *, up: bool | None = None, mtu: int = 0, master: int = 0) -> bytes:
