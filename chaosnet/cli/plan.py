@@ -92,7 +92,7 @@ def lines(document: dict[str, Any]) -> Iterator[str]:
             yield f"  warning  {warning}"
     yield ""
     edges = document["edges"]
-    for word, meaning in (("break", "must break"), ("open", "must open"), ("may", "may change")):
+    for word, meaning in (("break", "must break"), ("open", "must open"), ("shut", "must stay shut"), ("may", "may change")):
         if edges[word]:
             yield f"{meaning}: {', '.join(edges[word])}"
     yield f"must hold: {len(edges['hold'])} watched edges; any that changes is collateral"

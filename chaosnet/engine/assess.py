@@ -12,12 +12,15 @@ from chaosnet.engine.watch import Course
 from chaosnet.model.edge import State
 from chaosnet.model.verdict import Finding, Outcome
 
+STILL = ("hold", "shut")
+"""What is expected of edges that must not change: open ones hold, closed ones stay shut."""
+
 PASS, INCONCLUSIVE, FAIL = Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One watched edge: what was expected of it (break, open, may, hold), whether it was declared, and its course.
+    """One watched edge: what was expected of it (break, open, shut, may, hold), whether it was declared, and its course.
 
     ``any`` is one of a crowd: of those only the ones that can break (or open) have to.
     """
@@ -64,7 +67,7 @@ def assess(facts: Facts) -> tuple[Finding, ...]:
 
 def collateral(edges: Iterable[Seen]) -> tuple[str, ...]:
     """Names of edges that changed though nobody announced it."""
-    return tuple(seen.name for seen in edges if seen.expected == "hold" and seen.course.changed)
+    return tuple(seen.name for seen in edges if seen.expected in STILL and seen.course.changed)
 
 
 def _run(facts: Facts) -> Iterable[Finding]:
@@ -113,14 +116,14 @@ def _broken(facts: Facts) -> Iterable[Finding]:
 
 
 def _collateral(facts: Facts) -> Iterable[Finding]:
-    hit = [seen for seen in facts.edges if seen.expected == "hold" and seen.course.changed]
+    hit = [seen for seen in facts.edges if seen.expected in STILL and seen.course.changed]
     for seen in hit[:20]:
         what = f"{seen.name} went from {seen.course.before} to {seen.course.during}"
         yield Finding(FAIL, "scope", f"collateral: {what}, which nobody announced")
     if len(hit) > 20:
         yield Finding(FAIL, "scope", f"collateral: {len(hit) - 20} more edges changed")
     if facts.faults and not hit:
-        steady = sum(seen.course.before is not State.UNKNOWN for seen in facts.edges if seen.expected == "hold")
+        steady = sum(seen.course.before is not State.UNKNOWN for seen in facts.edges if seen.expected in STILL)
         yield Finding(PASS, "scope", f"{steady} other watched edges did not change")
 
 

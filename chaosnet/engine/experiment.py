@@ -15,7 +15,7 @@ from chaosnet.model import units
 from chaosnet.model.edge import Edge, parse_edge
 from chaosnet.model.verdict import Outcome
 
-EXPECTATIONS = ("break", "open", "may")
+EXPECTATIONS = ("break", "open", "shut", "may")
 FIELDS = ("name", "lab", "clusters", "edges", *EXPECTATIONS, "expect", "ceiling", "watch", "seed", "recover")
 
 
@@ -32,13 +32,14 @@ class Spec:
     """The block, typed.
 
     ``breaks`` are edges that must stop passing (or degrade), ``opens`` edges that are closed and must open, ``may`` edges
-    that may do either; every other watched edge must hold.  ``interval`` and ``timeout`` are the sampler's, ``recover`` how
+    that may do either, ``shut`` edges that are closed and must stay so; every other watched edge must hold.  ``interval`` and ``timeout`` are the sampler's, ``recover`` how
     long recovery may take after undo, all in seconds.  ``lab`` is a topology file or empty (the default lab).
     """
 
     edges: Mapping[str, Edge] = field(default_factory=dict)
     breaks: tuple[str, ...] = ()
     opens: tuple[str, ...] = ()
+    shut: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
     expect: Outcome = Outcome.PASS
     clusters: tuple[str, ...] = ()
@@ -50,12 +51,9 @@ class Spec:
     seed: int = 0
 
     def expected(self, name: str) -> str:
-        """``break``, ``open``, ``may`` or ``hold`` for a declared edge's name."""
-        if name in self.breaks:
-            return "break"
-        if name in self.opens:
-            return "open"
-        return "may" if name in self.may else "hold"
+        """``break``, ``open``, ``shut``, ``may`` or ``hold`` for a declared edge's name."""
+        lists = {"break": self.breaks, "open": self.opens, "shut": self.shut, "may": self.may}
+        return next((word for word, names in lists.items() if name in names), "hold")
 
 
 def parse_spec(experiment: Mapping[str, Any], file: str = "") -> Spec:
@@ -80,8 +78,8 @@ def parse_spec(experiment: Mapping[str, Any], file: str = "") -> Spec:
             raise InputError(place, f"unknown field {key!r}", hint)
     edges = _edges(block.get("edges", {}), f"{place}.edges")
     lists = {name: _names(block.get(name, []), f"{place}.{name}", edges) for name in EXPECTATIONS}
-    for name, others in (("break", ("open", "may")), ("open", ("may",))):
-        for other in others:
+    for index, name in enumerate(EXPECTATIONS):
+        for other in EXPECTATIONS[index + 1 :]:
             both = sorted(set(lists[name]) & set(lists[other]))
             if both:
                 raise InputError(f"{place}.{name}", f"{both[0]!r} is also in {other!r}", "keep it in one of them")
@@ -96,6 +94,7 @@ def parse_spec(experiment: Mapping[str, Any], file: str = "") -> Spec:
         edges=edges,
         breaks=lists["break"],
         opens=lists["open"],
+        shut=lists["shut"],
         may=lists["may"],
         expect=Outcome(units.choice(block.get("expect", "pass"), f"{place}.expect", tuple(Outcome))),
         clusters=_strings(block.get("clusters", []), f"{place}.clusters"),

@@ -71,9 +71,7 @@ def select(
     return Sites(by_argument, inventory, holds, announced)
 
 
-def plan(
-    target: Target, inventory: Inventory, fault: Fault, edges: Mapping[str, Edge], announced: tuple[Edge, ...] = ()
-) -> Plan:
+def plan(target: Target, inventory: Inventory, fault: Fault, edges: Mapping[str, Edge], announced: tuple[Edge, ...] = ()) -> Plan:
     """What the fault would do here; touches nothing.  Raises Unsupported for a change this target cannot make."""
     capabilities = target.capabilities()
     planned = fault.plan(select(target, inventory, fault, edges, announced), capabilities)
@@ -171,9 +169,7 @@ def _prove(setting: Setting, run: FaultRun, fuse_ends: float) -> None:
         if not reading.ok:
             waited = deadline - run.times["t_done"]
             where = ", ".join(run.ticket.at)
-            raise NotProven(
-                f"{run.ticket.kind} at {where}: {proof.name} was not seen within {waited:.3g} s: {reading.sentence}"
-            )
+            raise NotProven(f"{run.ticket.kind} at {where}: {proof.name} was not seen within {waited:.3g} s: {reading.sentence}")
     run.proven = True
     run.times["t_effect"] = setting.said("proven", fault=run.ticket.id)
 

@@ -64,7 +64,7 @@ def rehearse(target: Target, experiment: Mapping[str, Any], file: str) -> Rehear
 
 def expectations(watching: tuple[Watched, ...]) -> dict[str, list[str]]:
     """What the plan says of the watched edges: which must break, open, may change, and how many must hold."""
-    named: dict[str, list[str]] = {"break": [], "open": [], "may": [], "hold": []}
+    named: dict[str, list[str]] = {"break": [], "open": [], "shut": [], "may": [], "hold": []}
     for item in watching:
         named[item.expected].append(item.edge.name)
     return named

@@ -278,8 +278,8 @@ class Session:
         for item in self.watching:
             if item.declared and not item.any and item.expected != "may":
                 state = baseline(self._samples.get(item.edge.name, ()))
-                if state is State.UNKNOWN or state.passes != (item.expected != "open"):
-                    wanted = "closed" if item.expected == "open" else "open"
+                if state is State.UNKNOWN or state.passes == (item.expected in ("open", "shut")):
+                    wanted = "closed" if item.expected in ("open", "shut") else "open"
                     unmet.append(f"{item.edge.name} must be {wanted} and is {state}{self._detail(item.edge.name)}")
         if unmet:
             raise BaselineNotMet(
