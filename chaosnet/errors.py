@@ -35,7 +35,9 @@ class InputError(ChaosnetError):
 
     def __init__(self, place: str, problem: str, remedy: str = "") -> None:
         self.place, self.problem, self.remedy = place, problem, remedy
-        text = f"{place}: {problem}" if place else problem
+        # A value may be a whole file: its two ends say enough.
+        shown = problem if len(problem) <= 400 else f"{problem[:250]} ... {problem[-100:]}"
+        text = f"{place}: {shown}" if place else shown
         super().__init__(" ".join(f"{text}; {remedy}".split()) if remedy else " ".join(text.split()))
 
 

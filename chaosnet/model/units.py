@@ -11,7 +11,8 @@ from chaosnet.errors import InputError
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 # tc(8): "bit" units are decimal multiples of bits a second.
 _BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
-_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z%]*)\s*", re.ASCII)
+# Twelve digits are more than any of these quantities has; without an end, float() would read infinity.
+_NUMBER = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*([a-zA-Z%]*)\s*", re.ASCII)
 
 
 def _split(value: object, place: str, example: str) -> tuple[float, str]:
@@ -93,9 +94,10 @@ def choice(value: object, place: str, allowed: tuple[str, ...]) -> str:
 
 def say_seconds(seconds: float) -> str:
     """Seconds as people read them: ``"0.4 ms"``, ``"1.25 s"``, ``"2 min 5 s"``."""
-    if seconds < 1:
+    # The borders lie where rounding to three figures would cross them ("1e+03 ms").
+    if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 120:
+    if seconds < 119.5:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"

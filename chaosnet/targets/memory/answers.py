@@ -297,7 +297,7 @@ class Answers:
 def roles(site: Site) -> tuple[str, ...]:
     """The roles that can be stopped at ``site``."""
     if site.kind == "node":
-        return ("node", "bird", "kube-proxy", "cni", "endpoints")
+        return ("node", "bird", "kube-proxy", "cni", "policy", "endpoints")
     if site.kind == "router":
         return ("node", "bird")
     return ("dns",) if site.kind == "pod" and DNS_SERVICE in site.name else ()

@@ -130,6 +130,13 @@ class State:
             ),
         )
 
+    def cleared(self, at: float) -> "State":
+        """The same with everything of every ticket taken back at ``at``."""
+        state = self
+        for fuse in self.fuses:
+            state = state.ended(fuse.ticket, None, at).disarmed(fuse.ticket, at)
+        return state
+
     def with_foreign(self, where: str, words: str) -> "State":
         """The same with somebody else's state at a spot."""
         return replace(self, foreign=(*self.foreign, (where, words)))
@@ -189,8 +196,10 @@ class Kept:
     def _write(self, state: State) -> None:
         fresh = self._path.with_suffix(f".{os.getpid()}")
         try:
-            fresh.write_text(json.dumps(to_plain(state)))
+            raw = json.dumps(to_plain(state)).encode()
+            fresh.write_bytes(raw)
             fresh.replace(self._path)
+            self._raw, self._state = raw, state
         except OSError as error:
             with suppress(OSError):
                 fresh.unlink()

@@ -168,8 +168,8 @@ class MemoryTarget:
     def panic(self) -> tuple[str, ...]:
         """Take everything of ours back."""
         removed, now = self.owned(), self._now()
-        for ticket in {fuse.ticket for fuse in self._state().fuses}:
-            self._kept.update(lambda state, ticket=ticket: state.ended(ticket, None, now).disarmed(ticket, now))  # type: ignore[misc]
+        if removed:
+            self._kept.update(lambda state: state.cleared(now))
         return removed
 
     def snapshot(self) -> Mapping[str, str]:
