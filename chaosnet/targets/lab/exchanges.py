@@ -50,6 +50,9 @@ def connect(sock: socket.socket, address: Address) -> Generator[socket.socket, N
         # Over veth the whole handshake runs inside connect(2); asking again saves the trip through epoll.
         error = sock.connect_ex(address)
     while error in _WAITING:
+        # An ICMP error that came while connect(2) still held the socket is in the queue only (tcp_v4_err in the kernel).
+        if reports := error_queue(sock):
+            raise Broken(outcome_of(reports[-1].error, "connect", reports))
         yield sock
         error = sock.connect_ex(address)
     if error not in (0, errno.EISCONN):
@@ -163,7 +166,12 @@ def http(spaces: Spaces, namespace: str, address: Address, host: str, send: int 
 
 
 def _whole_length(seen: bytes) -> int:
-    """Length of the whole response once its head says it; -1 before that, a huge number where only the close will tell."""
+    """Length of the whole response once its head says it; -1 before that, a huge number where only the close will tell.
+
+    What does not even begin as HTTP does is whole as it is.
+    """
+    if not seen.startswith(b"HTTP/"[: len(seen)]):
+        return 0
     end = seen.find(b"\r\n\r\n")
     if end < 0:
         return -1
