@@ -122,14 +122,16 @@ def parse_edge(name: str, fields: object, place: str) -> Edge:
         raise InputError(f"{where}.query", f"{query!r} is not a DNS name", "a dns edge asks for a name")
     if protocol != "dns" and query:
         raise InputError(f"{where}.query", f"a {protocol} edge asks for no name", "remove it, or use port: 53/dns")
+    # One datagram or echo carries at most 65,535 bytes less 28 of headers (RFC 791, RFC 768).
+    most = 65507 if protocol in ("udp", "icmp") else 10**7
     return Edge(
         name=name,
         source=source,
         destination=destination,
         protocol=protocol,
         port=port,
-        send=units.count(fields.get("send", 0), f"{where}.send", 0, 10**7),
-        receive=units.count(fields.get("receive", 0), f"{where}.receive", 0, 10**7),
+        send=units.count(fields.get("send", 0), f"{where}.send", 0, most),
+        receive=units.count(fields.get("receive", 0), f"{where}.receive", 0, most),
         by_name=by == "name",
         query=query,
     )

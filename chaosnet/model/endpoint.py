@@ -60,7 +60,13 @@ def _labels(text: str, whole: str, place: str) -> tuple[tuple[str, str], ...]:
     for pair in pairs:
         if not _LABEL.fullmatch(pair):
             raise InputError(place, f"{pair!r} in the endpoint {whole!r} is not a label", "write key=value,key=value")
-    return tuple(sorted((key, value) for key, _, value in (pair.partition("=") for pair in pairs)))
+    # A key whose prefix has no dot reads as part of the path when it comes first: such keys come last.
+    return tuple(
+        sorted(
+            ((key, value) for key, _, value in (pair.partition("=") for pair in pairs)),
+            key=lambda label: ("/" in label[0] and "." not in label[0].partition("/")[0], label),
+        )
+    )
 
 
 def parse_endpoint(text: object, place: str) -> Endpoint:
@@ -70,6 +76,8 @@ def parse_endpoint(text: object, place: str) -> Endpoint:
     head, colon, rest = text.partition(":")
     if colon and head == "ip":
         try:
+            if "%" in rest:  # a scope ("%eth0") is free text, and means an interface of another machine
+                raise ValueError(rest)
             return Endpoint("ip", name=str(ipaddress.ip_address(rest)))
         except ValueError:
             raise InputError(place, f"{rest!r} in {text!r} is not an IP address", "write ip:ADDRESS") from None

@@ -409,9 +409,7 @@ def test_two_tickets_cannot_have_one_place(subject, case: Case) -> None:
     subject.target.prepare(second.ticket, second.change)
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if not case.exclusive], ids=lambda case: case.name.replace(" ", "-")
-)
+@pytest.mark.parametrize("case", [case for case in CASES if not case.exclusive], ids=lambda case: case.name.replace(" ", "-"))
 def test_tickets_side_by_side_are_undone_apart(subject, case: Case) -> None:
     first, second = Deed.of(subject, case), Deed.of(subject, case)
     records = first.make(), second.make()

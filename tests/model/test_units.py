@@ -36,7 +36,7 @@ def test_mtus(number: int) -> None:
 
 @given(st.integers(-100, 100), st.integers(-100, 100), st.integers(-100, 200))
 def test_a_count_is_taken_only_within_its_bounds(low: int, high: int, number: int) -> None:
-    if 0 <= number and low <= number <= high:
+    if number >= 0 and low <= number <= high:
         assert units.count(str(number), "n", low, high) == units.count(number, "n", low, high) == number
     else:
         with pytest.raises(InputError):

@@ -78,9 +78,7 @@ class Answers:
                 return self.routes(question.site, question.protocol)
             case Dns():
                 lots = Random(f"{question.name} {self.now!r}")
-                rcode, found, seconds, _ = self.attempts.resolve(
-                    question.source, question.name, "", question.timeout, lots
-                )
+                rcode, found, seconds, _ = self.attempts.resolve(question.source, question.name, "", question.timeout, lots)
                 return DnsReply(rcode, found, seconds)
             case ServiceView():
                 return self.service(question)

@@ -43,7 +43,6 @@ class Fate:
     rate: int = 0
 
 
-
 def interface_mtu(network: Network, station: Site, neighbour: Site) -> int:
     """The MTU of the station's interface towards its neighbour."""
     mtu = network.world.mtu_pods if "pod" in (station.kind, neighbour.kind) else network.world.mtu_underlay

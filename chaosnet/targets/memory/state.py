@@ -81,9 +81,7 @@ class State:
 
     def active(self, at: float) -> tuple[Active, ...]:
         """The changes in force at ``at``, oldest first."""
-        return tuple(
-            Active(hold.ticket, hold.index, hold.change) for hold in self.holds if hold.since <= at < self.end(hold)
-        )
+        return tuple(Active(hold.ticket, hold.index, hold.change) for hold in self.holds if hold.since <= at < self.end(hold))
 
     def moments(self) -> tuple[float, ...]:
         """When anything began or ends, in order."""
@@ -95,8 +93,7 @@ class State:
         fuses = tuple(fuse for fuse in self.fuses if fuse.ticket != ticket)
         # What an earlier fuse of the ticket ended stays ended.
         holds = tuple(
-            replace(hold, until=self.end(hold)) if hold.ticket == ticket and self.end(hold) <= at else hold
-            for hold in self.holds
+            replace(hold, until=self.end(hold)) if hold.ticket == ticket and self.end(hold) <= at else hold for hold in self.holds
         )
         return replace(self, holds=holds, fuses=(*fuses, Fuse(ticket, at + seconds)))
 
@@ -125,8 +122,7 @@ class State:
         return replace(
             self,
             fuses=tuple(
-                replace(fuse, disarmed=at) if fuse.ticket == ticket and fuse.disarmed is None else fuse
-                for fuse in self.fuses
+                replace(fuse, disarmed=at) if fuse.ticket == ticket and fuse.disarmed is None else fuse for fuse in self.fuses
             ),
         )
 
