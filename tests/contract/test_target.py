@@ -280,7 +280,7 @@ class Deed:
         inventory = subject.target.inventory()
         change = case.change(inventory)
         if lacking := subject.target.capabilities().lacks(change):
-            pytest.skip(f"refused, as test_what_a_target_cannot_do_is_refused shows: {lacking}")
+            pytest.skip(f"does not apply: refused, as test_what_a_target_cannot_do_is_refused shows: {lacking}")
         ticket = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(10))
         return cls(subject.target, case, inventory, change, ticket)
 

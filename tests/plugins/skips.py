@@ -2,7 +2,8 @@
 
 ``@pytest.mark.requires("netem")`` skips where :mod:`chaosnet.targets.lab.doctor` finds that feature (or program) missing, and
 the marks ``lab``, ``browser`` and ``vm`` require what they need by themselves.  At the end every skip is listed with its reason,
-and a skip of any other kind (``pytest.skip``, ``skipif``, ``importorskip``) fails the run: nobody would notice it otherwise.
+and a skip of any other kind (``pytest.skip``, ``skipif``, ``importorskip``) fails the run: nobody would notice it otherwise.  A
+reason that begins with "does not apply: " is for combinations of parameters that are no test at all.
 """
 
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 _PREFIX = "this machine has no "
+_ALLOWED = (_PREFIX, "does not apply: ")
 _BY_MARK = {
     "lab": ("namespaces", "nftables", "fuse", "nat", "veth", "bridge", "bird", "dnsmasq", "libnftables"),
     "browser": ("chromium",),
@@ -65,7 +67,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run in which something was skipped that need not be."""
-    if session.exitstatus == pytest.ExitCode.OK and any(not reason.startswith(_PREFIX) for _, reason in _skipped):
+    if session.exitstatus == pytest.ExitCode.OK and any(not reason.startswith(_ALLOWED) for _, reason in _skipped):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -76,5 +78,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("skipped, and why")
     for reason in sorted({reason for _, reason in _skipped}):
         tests = [test for test, why in _skipped if why == reason]
-        mark = "" if reason.startswith(_PREFIX) else "NOT ALLOWED: "
+        mark = "" if reason.startswith(_ALLOWED) else "NOT ALLOWED: "
         terminalreporter.line(f"{mark}{reason}: {len(tests)} ({', '.join(tests[:3])}{', ...' if len(tests) > 3 else ''})")
