@@ -14,9 +14,10 @@ from chaosnet.report.timeline import Group, Lane, Mark, Timeline, columns, runs,
 
 # Heights in px: the rows of the picture, and of each state's stretch within a lane.
 _MARK_ROW, _SPAN_ROW, _HEADING, _LANE, _GAP, _LABEL_ABOVE = 15, 20, 22, 16, 5, 15
+_INDENT = 12
 _TALL = {"open": 5, "unknown": 5, "degraded": 10}
 # Mean width of a character at 11 and 12 px in common sans-serif fonts; only to place text, never to cut it short.
-_SMALL, _NORMAL = 6.0, 6.6
+_SMALL, _NORMAL = 6.0, 7.0
 # The most stretches of one lane that its hover title spells out.
 _TOLD = 12
 
@@ -182,7 +183,7 @@ def _span(
     if box.above:
         _text(front, "span-name", x + 4, y + 12.5, words.short(name, 40))
     else:
-        _text(front, "span-label", box.left - 12, y + 13, words.short(name, int((box.left - 14) / _NORMAL)), "end")
+        _text(front, "span-label", 2, y + 13, words.short(name, int((box.left - 14) / _NORMAL)))
 
 
 def _group(middle: ET.Element, front: ET.Element, box: Frame, y: float, group: Group, name: str) -> float:
@@ -191,12 +192,12 @@ def _group(middle: ET.Element, front: ET.Element, box: Frame, y: float, group: G
         _text(front, kind, 2, y + 16, group.title)
         y += _HEADING
     for lane in group.lanes:
-        label = words.short(lane.name, int((box.width if box.above else box.left - 16) / _NORMAL))
+        label = words.short(lane.name, int(((box.width if box.above else box.left) - _INDENT - 8) / _NORMAL))
         if box.above:
             text = _text(front, "label", 2, y + 11, label)
             y += _LABEL_ABOVE
         else:
-            text = _text(front, "label", box.left - 12, y + 12, label, "end")
+            text = _text(front, "label", _INDENT, y + 12, label)
         if label != lane.name:
             _text_child(text, "title", lane.name)
         _lane(middle, front, box, y, lane, name)

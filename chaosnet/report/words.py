@@ -3,7 +3,7 @@
 Shared by all formats, so that page, terminal and pull request say the same.  Only words; no markup, no colours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaosnet.model.units import say_seconds
 from chaosnet.report.record import EdgeRecord, FaultRecord, Json, RunRecord
@@ -32,12 +32,17 @@ MOMENT_MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One of the three questions, answered: ``answer`` in a word or two, ``sentence`` the rest; ``good`` None is open."""
+    """One of the three questions, answered: ``answer`` in a word or two, then ``sentences``; ``good`` None is neither."""
 
     question: str
     answer: str
-    sentence: str
+    sentences: tuple[str, ...]
     good: bool | None
+
+    @property
+    def sentence(self) -> str:
+        """All the sentences in a row."""
+        return " ".join(self.sentences)
 
 
 def moment(seconds: float | None) -> str:
@@ -50,9 +55,9 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def listed(names: tuple[str, ...] | list[str], most: int = 4) -> str:
+def listed(names: tuple[str, ...] | list[str], most: int = 3) -> str:
     """``"a, b and c"``; beyond ``most`` the rest as a count.  Long names are shortened."""
-    shown = [short(name, 60) for name in names[:most]]
+    shown = [short(name, 48) for name in names[:most]]
     if len(names) > most:
         return f"{', '.join(shown)} and {len(names) - most:,} more"
     return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
@@ -144,6 +149,29 @@ def worth_telling(edge: EdgeRecord, record: RunRecord) -> bool:
     return edge.declared or changed(edge) or any(edge.name in fault.collateral for fault in record.faults)
 
 
+def table_edges(record: RunRecord) -> tuple[tuple[EdgeRecord, ...], tuple[EdgeRecord, ...]]:
+    """The edges to put before the reader's eyes, and the rest.
+
+    Three or more edges of one wildcard (``peering[a→b]``) that all held go as one, without a place; each is in the rest.
+    """
+    told = [edge for edge in record.edges if worth_telling(edge, record)]
+    families: dict[tuple[str, ...], list[EdgeRecord]] = {}
+    for edge in told:
+        calm = edge.name.endswith("]") and not changed(edge) and edge.name not in hit(record)
+        base = edge.name.partition("[")[0] if calm else ""
+        alike = (base, edge.expected, edge.before, edge.during, edge.after)
+        families.setdefault(alike if base else ("", str(id(edge))), []).append(edge)
+    shown: list[EdgeRecord] = []
+    for key, family in families.items():
+        if key[0] and len(family) > 2:
+            name = f"{key[0]} ({len(family)} edges, alike)"
+            shown.append(replace(family[0], name=name, source="", destination=""))
+        else:
+            shown += family
+    kept = {id(edge) for edge in shown}
+    return tuple(shown), tuple(edge for edge in record.edges if id(edge) not in kept)
+
+
 def edge_result(edge: EdgeRecord, collateral: frozenset[str]) -> tuple[str, str]:
     """What became of the edge, and how that is to be taken: good, bad or plain."""
     result, tone = _edge_result(edge, collateral)
@@ -168,6 +196,12 @@ def _edge_result(edge: EdgeRecord, collateral: frozenset[str]) -> tuple[str, str
     return ("changed", "bad") if changed(edge) else ("held", "good")
 
 
+def numbered(record: RunRecord, fault: FaultRecord) -> str:
+    """The fault's kind, with its number in front where there are several, as the timeline names it."""
+    kind = fault.kind or "fault"
+    return f"{record.faults.index(fault) + 1} {kind}" if len(record.faults) > 1 else kind
+
+
 def fault_name(fault: FaultRecord) -> str:
     """The fault by the word users type, and where it sat."""
     return f"{fault.kind or 'fault'} at {listed(fault.at, 2)}" if fault.at else fault.kind or "fault"
@@ -189,10 +223,10 @@ def _happened(record: RunRecord) -> Reply:
     injected = [fault for fault in record.faults if fault.times.inject is not None]
     if not injected:
         sentence = "No fault was put in place, so the network was not touched."
-        return Reply(question, "Nothing was injected", sentence, None)
+        return Reply(question, "Nothing was injected", (sentence,), None)
     if record.placebo:
         sentence = "This was a placebo run: everything was done but the fault itself, so it must not pass."
-        return Reply(question, "A placebo was injected", sentence, None)
+        return Reply(question, "A placebo was injected", (sentence,), None)
     parts = []
     for fault in injected[:3]:
         seconds = in_place(fault)
@@ -210,20 +244,22 @@ def _happened(record: RunRecord) -> Reply:
         ("Changed without being announced", listed(sorted(collateral))),
         ("Held", count(held_too, "other edge") if held_too else ""),
     )
-    sentences = ["; ".join(parts) + ".", *(f"{word}: {names}." for word, names in seen if names)]
+    sentences = ("; ".join(parts) + ".", *(f"{word}: {names}." for word, names in seen if names))
     answer = "A fault was injected" if len(injected) == 1 else f"{len(injected)} faults were injected"
-    return Reply(question, answer, " ".join(sentences), False if collateral else None)
+    if collateral:
+        return Reply(question, "More was hit than announced", sentences, False)
+    return Reply(question, answer, sentences, None)
 
 
 def _proven(record: RunRecord) -> Reply:
     question = "Was it proven?"
     if not record.faults:
-        return Reply(question, "Nothing to prove", "No fault was injected.", None)
+        return Reply(question, "Nothing to prove", ("No fault was injected.",), None)
     failed = [fault for fault in record.faults if not fault.proven]
     lost = [fault for fault in record.faults if fault.proven and not fault.held]
     if failed:
         sentence = f"The effect of {listed([fault_name(fault) for fault in failed], 2)} was not measured in time."
-        return Reply(question, "No", sentence, False)
+        return Reply(question, "No", (sentence,), False)
     waits = [
         fault.times.effect - fault.times.inject
         for fault in record.faults
@@ -232,10 +268,10 @@ def _proven(record: RunRecord) -> Reply:
     after = f" {say_seconds(max(0.0, max(waits)))} after injection" if waits else ""
     seen = f"{'Its effect was' if len(record.faults) == 1 else 'The last of their effects was'} measured{after}"
     if any(effect.ok is False for fault in lost for effect in fault.effects):
-        return Reply(question, "Yes, then lost", f"{seen}, but was gone before the undo.", False)
+        return Reply(question, "Yes, then lost", (f"{seen}, but was gone before the undo.",), False)
     if lost:
-        return Reply(question, "Only at first", f"{seen}; whether it held until the undo was not measured.", False)
-    return Reply(question, "Yes", f"{seen}, and again just before the undo.", True)
+        return Reply(question, "Only at first", (f"{seen}; whether it held until the undo was not measured.",), False)
+    return Reply(question, "Yes", (f"{seen}, and again just before the undo.",), True)
 
 
 def residue(record: RunRecord) -> tuple[str, ...]:
@@ -247,19 +283,19 @@ def _undone(record: RunRecord) -> Reply:
     question = "Was it undone?"
     injected = [fault for fault in record.faults if fault.times.inject is not None]
     if not injected:
-        return Reply(question, "Nothing to undo", "The network was not touched.", None)
+        return Reply(question, "Nothing to undo", ("The network was not touched.",), None)
     left = residue(record)
     if left:
-        return Reply(question, "Not entirely", f"Still there after the undo: {listed(left, 2)}.", False)
+        return Reply(question, "Not entirely", (f"Still there after the undo: {listed(left, 2)}.",), False)
     if any(fault.times.clean is None and fault.times.undo is None for fault in injected):
-        return Reply(question, "Not known", "The run ended before it could read back that everything is gone.", False)
+        return Reply(question, "Not known", ("The run ended before it could read back that everything is gone.",), False)
     away = [edge.name for edge in record.edges if changed(edge) and edge.recovered_at is None]
     if away:
-        return Reply(question, "Yes, but no recovery", f"Not seen to recover: {listed(away)}.", False)
+        return Reply(question, "Yes, but no recovery", (f"Not seen to recover: {listed(away)}.",), False)
     recovered = _recovered(injected)
     if any(fault.times.clean is None for fault in injected):
-        return Reply(question, "Yes", f"{recovered}; the search for residue did not finish.", None)
-    return Reply(question, "Yes", f"{recovered}, and nothing of the fault was left.", True)
+        return Reply(question, "Yes", (f"{recovered}; the search for residue did not finish.",), None)
+    return Reply(question, "Yes", (f"{recovered}, and nothing of the fault was left.",), True)
 
 
 def _recovered(injected: list[FaultRecord]) -> str:

@@ -18,7 +18,8 @@ def samples(phases: list[Phase], interval: float = 0.1, start: float = 0.0) -> l
     found: list[list[Any]] = []
     at = start
     while at < phases[-1][1]:
-        state, ms = next((state, ms) for _, until, state, ms in phases if at < until)
+        until, state, ms = next((until, state, ms) for _, until, state, ms in phases if at < until)
+        ms = min(ms, 1000 * (until - at))  # the last attempt of an outage succeeds when it ends
         found.append([round(at, 6), state, round(ms + (len(found) * 7 % 5) * 0.01, 3)])
         at += max(interval, ms / 1000)
     return found
@@ -193,7 +194,7 @@ def collateral() -> Raw:
             edge(hit, broken(4.2, 14.3, end, "reset", 0.4), "test/shop/cart", "svc:prod/prod-ns/orders", declared=False),
             *watched(end, 12)[2:],
         ],
-        "learned": [],
+        "learned": [], "events": raw["events"][:7],
     }  # fmt: skip
     return raw
 

@@ -31,6 +31,7 @@ def render(record: RunRecord) -> str:
     """The whole page."""
     style, script = _style(), _template("report.js")
     shape = timeline(record)
+    told, rest = words.table_edges(record)
     title = f"Timeline of the run: {words.short(record.title, 120)}"
     raw = json.dumps(normalised(record, samples=False), indent=1, ensure_ascii=False)
     return _environment().get_template("report.html.j2").render(
@@ -38,8 +39,8 @@ def render(record: RunRecord) -> str:
         words=words,
         moments=MOMENTS,
         collateral=words.hit(record),
-        told=[edge for edge in record.edges if words.worth_telling(edge, record)],
-        rest=[edge for edge in record.edges if not words.worth_telling(edge, record)],
+        told=told,
+        rest=rest,
         pictures=[(name, Markup(svg)) for name, svg in picture.pictures(shape, title, _WIDTHS)],
         folded=Markup(picture.svg(shape, _WIDTHS[0][1], "folded", f"{title}, the rest", folded=True)) if shape.folded else "",
         folded_count=sum(lane.edges for lane in shape.folded),

@@ -125,14 +125,14 @@ def _edges(record: RunRecord) -> Iterator[str]:
     if not record.edges:
         return
     collateral = words.hit(record)
-    told = [edge for edge in record.edges if words.worth_telling(edge, record)]
+    told, more = words.table_edges(record)
     yield "## Edges"
     yield ""
     yield from _table(
         ("Edge", "Expected", "Before", "During", "After", "Result"),
         [_edge_row(edge, collateral) for edge in told[:_MOST_EDGES]],
     )
-    rest = len(record.edges) - len(told[:_MOST_EDGES])
+    rest = len(more) + len(told[_MOST_EDGES:])
     if rest:
         yield f"{words.count(rest, 'more edge')} watched; all of them are in `run.json`."
         yield ""
