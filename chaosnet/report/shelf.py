@@ -14,6 +14,8 @@ from chaosnet.errors import InputError
 from chaosnet.report import formats
 from chaosnet.report.record import RunRecord, read
 
+__all__ = ["USUAL", "Format", "load", "names", "read", "render", "save", "write"]
+
 # What a run leaves behind without being asked; the others are one --format away.
 USUAL = ("html", "markdown", "json", "junit", "svg")
 
@@ -40,15 +42,17 @@ def load(name: str) -> Format:
     return cast(Format, importlib.import_module(f"{formats.__name__}.{name}"))
 
 
-def write(folder: Path, wanted: Sequence[str] = USUAL, into: Path | None = None) -> tuple[Path, ...]:
-    """Render the run in ``folder`` in each format ``wanted``; the files written (in ``folder``, or in ``into``).
+def write(folder: Path, wanted: Sequence[str] = USUAL) -> tuple[Path, ...]:
+    """Read the run in ``folder`` and write its reports there; see :func:`render`."""
+    return render(read(folder), wanted, folder)
 
-    Each file is complete or absent: it is written aside and renamed.  Raises InputError where the run record cannot be
-    read or a file cannot be written.
+
+def render(record: RunRecord, wanted: Sequence[str], into: Path) -> tuple[Path, ...]:
+    """``record`` in each format ``wanted``, into the folder ``into``; the files written.
+
+    Each file is complete or absent: it is written aside and renamed.  Raises InputError where one cannot be written.
     """
-    record = read(folder)
-    place = into or (folder if folder.is_dir() else folder.parent)
-    return tuple(save(place / load(name).FILE, load(name).render(record)) for name in wanted)
+    return tuple(save(into / load(name).FILE, load(name).render(record)) for name in wanted)
 
 
 def save(path: Path, text: str) -> Path:
