@@ -9,14 +9,14 @@ It needs the kernel's sch_netem; where that is missing the fault is refused at p
 Undo puts back the queueing discipline that was there before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict
 
 from chaosnet.engine.session import current
 from chaosnet.model import units
 from chaosnet.model.change import Shape
-from chaosnet.model.effect import lost_packets, sample_size, share_hit
+from chaosnet.model.effect import sample_size, share_hit
 from chaosnet.model.fault import Capabilities, Plan
 from chaosnet.model.inventory import Sites
 from chaosnet.model.question import Streamed
@@ -39,32 +39,18 @@ class Corrupt(Wire):
         self.datagrams_only(self.kind)
         number = sample_size(self.share)
         rate = min(1000, max(200, number // 2))
+        judge = share_hit("spoiled", 1 - (1 - self.share) ** self.ways(), spoiled)
         return Plan(
             changes,
-            self.streams(
-                sites,
-                self.kind,
-                lambda outward: share_hit("spoiled", self.share, spoiled(self.direction, outward)),
-                rate,
-                number / rate,
-            ),
+            self.streams(sites, self.kind, lambda outward: judge, rate, number / rate),
             established="live flows lose what the checksum catches, and retransmit",
             fresh="new flows the same, from their first packet",
         )
 
 
-def spoiled(direction: str, outward: bool) -> Callable[[Streamed], Sequence[tuple[int, int]]]:
-    """Packets that came back spoiled, or that a checksum kept from coming on, per way that ``direction`` names.
-
-    Where both ways are hit, those that came back spoiled count for the last of them.
-    """
-    lost = lost_packets(direction, outward)
-
-    def count(stream: Streamed) -> Sequence[tuple[int, int]]:
-        *others, (last, trials) = lost(stream)
-        return (*others, (last + stream.corrupted, trials))
-
-    return count
+def spoiled(stream: Streamed) -> Sequence[tuple[int, int]]:
+    """Packets that came back spoiled, or that a checksum kept from coming back, of those sent."""
+    return ((stream.sent - stream.received + stream.corrupted, stream.sent),)
 
 
 def corrupt(

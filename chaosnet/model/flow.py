@@ -51,7 +51,7 @@ def endpoint_of(site: Site) -> Endpoint:
 
 
 def carriers(sites: Iterable[Site], inventory: Inventory, place: str) -> tuple[Site, ...]:
-    """Where changes can sit: a Service stands for the pods behind it.
+    """Where changes can sit: a Service stands for the pods behind it, and ``node:cluster/*`` for no router.
 
     Raises InputError for a Service with no pod behind it, and for a bare address, which is no place of ours.
     """
@@ -66,7 +66,9 @@ def carriers(sites: Iterable[Site], inventory: Inventory, place: str) -> tuple[S
             found.update((str(pod), pod) for pod in behind)
         else:
             found[str(site)] = site
-    return tuple(found.values())
+    # Routers are nodes by their address grammar; somebody who says "all nodes" does not mean them.
+    nodes = any(site.kind == "node" and not site.interface for site in found.values())
+    return tuple(site for site in found.values() if not (nodes and site.kind == "router"))
 
 
 def peer_addresses(sites: Iterable[Site], inventory: Inventory) -> tuple[str, ...]:
