@@ -1,17 +1,14 @@
 """Where the experiments, labs and manifests that come with chaosnet are on this machine.
 
-A wheel carries them inside the package; a checkout has them beside it.  Reads nothing.
+A wheel carries them inside the package; in a checkout there is a link to the folder at its top.  Reads nothing.
 """
 
 from pathlib import Path
 
-_INSTALLED = Path(__file__).parent / "experiments"
-_CHECKOUT = Path(__file__).parent.parent / "experiments"
-
 
 def experiments() -> Path:
     """The folder with ``labs/``, ``incidents/``, ``lessons/`` and ``manifests/``."""
-    return _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+    return Path(__file__).parent / "experiments"
 
 
 def default_lab() -> Path:
