@@ -107,6 +107,10 @@ class Lab:
         node, address = wired
         return f"{pod.cluster}/{node}", blueprint.host_device(self.topology, pod.cluster, node, address)[0]
 
+    def connected(self, namespace: str) -> bool:
+        """Whether the pod of that namespace has a network: a cable of its own, or its node's."""
+        return namespace in self._wired or (namespace in self.namespaces and namespace not in self._bare)
+
     def service_programmed(self, cluster: str, namespace: str, name: str) -> dict[str, tuple[str, ...]]:
         """Node → the backends' addresses that its rules would really send a Service's traffic to."""
         wanted = next((s for s in census.services(self.store, cluster) if (s.namespace, s.name) == (namespace, name)), None)

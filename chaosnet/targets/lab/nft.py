@@ -19,7 +19,7 @@ _OUTPUT_HANDLE, _OUTPUT_JSON, _OUTPUT_NUMERIC = 1 << 3, 1 << 4, (1 << 6) | (1 <<
 
 
 @cache
-def _library() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL("libnftables.so.1")
     except OSError:
@@ -42,7 +42,7 @@ class Nft:
 
     def __init__(self, enter: Callable[[], AbstractContextManager[None]]) -> None:
         self._enter = enter
-        self._library = _library()
+        self._library = library()
         with enter():
             self._context = self._library.nft_ctx_new(0)
         if not self._context:
