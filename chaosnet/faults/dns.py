@@ -96,14 +96,14 @@ class BreakDns:
             raise Refused(
                 f"break_dns.at: no other pod of {cluster} could ask {self.at}, so nothing would show; choose another server"
             )
+        # Other clusters' names first: they show a cross-cluster fault best.
         names = [
             f"{s.name}.{s.namespace}.svc.{domain}"
-            for s in inventory.services
+            for s in sorted(inventory.services, key=lambda s: s.cluster == cluster)
             if s.addresses
             for domain in ("cluster.local", f"{s.cluster}.{_CLUSTERSET}")
             if s.cluster == cluster or domain != "cluster.local"
         ]
-        # Names of other clusters show a cross-cluster fault best; the cluster's own show the rest.
         names.sort(key=lambda name: (not self.suffix) != name.endswith(".cluster.local"))
         hit = next((name for name in names if _under(name, self.suffix)), self.suffix)
         if not hit:

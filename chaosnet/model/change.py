@@ -177,7 +177,7 @@ def say(change: Change) -> str:
     """The change in one line, for plans and reports."""
     match change:
         case Filter():
-            share = f" {change.share:.0%} of" if change.share < 1 else ""
+            share = f" {_percent(change.share)} of" if change.share < 1 else ""
             late = ", behind established accept" if change.after_established else ""
             return f"{change.verdict}{share} {change.direction} {say_match(change.match)} at {change.site}{late}"
         case Shape():
@@ -186,10 +186,10 @@ def say(change: Change) -> str:
                     ("rate", f"{change.rate} bit/s" if change.rate else ""),
                     ("delay", f"{change.delay * 1000:g} ms" if change.delay else ""),
                     ("jitter", f"{change.jitter * 1000:g} ms" if change.jitter else ""),
-                    ("loss", f"{change.loss:.0%}" if change.loss else ""),
-                    ("duplicate", f"{change.duplicate:.0%}" if change.duplicate else ""),
-                    ("corrupt", f"{change.corrupt:.0%}" if change.corrupt else ""),
-                    ("reorder", f"{change.reorder:.0%}" if change.reorder else ""),
+                    ("loss", _percent(change.loss) if change.loss else ""),
+                    ("duplicate", _percent(change.duplicate) if change.duplicate else ""),
+                    ("corrupt", _percent(change.corrupt) if change.corrupt else ""),
+                    ("reorder", _percent(change.reorder) if change.reorder else ""),
                 ) if value
             ]  # fmt: skip
             return f"{', '.join(parts)} on {change.direction} {say_match(change.match)} at {change.site}"
@@ -202,7 +202,8 @@ def say(change: Change) -> str:
         case Sysctl():
             return f"{change.key} = {change.value} at {change.site}"
         case ConntrackPressure():
-            return f"at most {change.limit} tracked connections of {say_match(change.match)} at {change.site}"
+            which = f" of {say_match(change.match)}" if change.match != Match() else ""
+            return f"at most {change.limit} tracked connections{which} at {change.site}"
         case DaemonState():
             return f"{change.daemon} {change.state} at {change.site}"
         case DnsAnswer():
@@ -211,6 +212,10 @@ def say(change: Change) -> str:
             return f"DNS answers {how} for {names} at {change.site}"
         case Object():
             return f"{change.action} {change}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g}%"
 
 
 def _few(texts: tuple[str, ...]) -> str:
