@@ -3,8 +3,8 @@
     test/shop/client -- test/test-1 -- transit -- prod/prod-1 -- prod/prod-ns/web
       10.0.1.5                                              \\--- prod/prod-ns/db    10.1.1.5, 10.1.1.6
 
-Every test runs its scenario in a forked child, which is root in a user and network namespace of its own; what the scenario returns
-is pickled back, so that assertions stay in the test.
+Every test runs its scenario in a forked child, which is root in a user and network namespace of its own; what the scenario
+returns is pickled back, so that assertions stay in the test.
 """
 
 import asyncio
@@ -176,7 +176,7 @@ def live() -> Callable[[Scenario], Any]:
                 try:
                     _become_root()
                     result: tuple[bool, Any] = (True, asyncio.run(_live(scenario)))
-                except BaseException:
+                except BaseException:  # noqa: BLE001  (whatever it was, the parent must hear of it)
                     result = (False, traceback.format_exc())
                 with os.fdopen(write, "wb") as out:
                     pickle.dump(result, out)

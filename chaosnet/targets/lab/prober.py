@@ -56,6 +56,11 @@ class Prober:
         self._sampler = Sampler(spaces, poller, self._attempts, self._paths, loop)
         self._holds = Holds(spaces, poller, self._paths, loop)
 
+    @property
+    def missed(self) -> int:
+        """Attempts the sampler left out so far, because this process was late or too many were under way."""
+        return self._sampler.missed
+
     def refresh(self) -> None:
         """Pods, Services or addresses have moved: resolve edges afresh from now on."""
         self._paths.refresh()

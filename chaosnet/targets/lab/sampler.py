@@ -35,6 +35,7 @@ from chaosnet.targets.lab.sockets import (
 KEPT = 400_000
 RENEWED = 0.25
 _GRANULE = 0.001
+_LATE = 0.05
 _ABREAST = 4096
 _STATES = tuple(State)
 _INDEX = {state: index for index, state in enumerate(_STATES)}
@@ -153,10 +154,11 @@ class Sampler:
         self._expire(now)
         targets = self._targets
         due = int((now - self._start) / self._step) + 1
-        if due - self._next > len(targets):
-            # A whole interval late: a burst now would measure our own lateness, not the network.
-            self.missed += due - len(targets) - self._next
-            self._next = due - len(targets)
+        most = max(len(targets), int(_LATE / self._step))
+        if due - self._next > most:
+            # Later than that, catching up would be a burst that measures our own lateness and not the network.
+            self.missed += due - most - self._next
+            self._next = due - most
         while self._next < due:
             target = targets[self._next % len(targets)]
             self._next += 1
