@@ -55,8 +55,6 @@ def _from_plain(kind: Any, plain: Any) -> Any:
         if len(inner) == 2 and inner[1] is Ellipsis:
             return tuple(from_plain(inner[0], item) for item in plain)
         return tuple(from_plain(part, item) for part, item in zip(inner, plain, strict=True))
-    if origin is frozenset:
-        return frozenset(plain)
     if origin in (dict, Mapping):
         return {key: from_plain(inner[1], item) for key, item in plain.items()}
     if isinstance(kind, type) and is_dataclass(kind):

@@ -6,6 +6,7 @@ resolution: one concrete spot where a change can sit, or one concrete peer whose
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 
 from chaosnet.errors import InputError, Refused
@@ -151,6 +152,7 @@ def find(inventory: Inventory, endpoint: Endpoint, place: str = "") -> tuple[Sit
             "service": [f"svc:{svc.cluster}/{svc.namespace}/{svc.name}" for svc in inventory.services],
             "pod": sorted({f"{pod.cluster}/{pod.namespace}/{pod.workload or pod.name}" for pod in inventory.pods}),
         }[endpoint.kind]
+        known.sort(key=lambda name: -SequenceMatcher(None, str(endpoint), name).ratio())
         some = ", ".join(known[:6]) + (", ..." if len(known) > 6 else "")
         raise InputError(place, f"{str(endpoint)!r} selects nothing", f"there are {some}" if known else "there is none")
     if not endpoint.cluster and len({site.cluster for site in sites}) > 1:

@@ -109,7 +109,9 @@ def _hop(place: Place, edges: Mapping[str, Edge], inventory: Inventory, where: s
     nodes = {(node.cluster, node.name): node for node in inventory.nodes}
     found = {}
     for site in sites:
-        node = nodes[(site.cluster, site.node)]
+        node = nodes.get((site.cluster, site.node))
+        if node is None:
+            raise InputError(where, f"{site} is on no node that is there", "wait until it is scheduled, or choose another edge")
         found[node.name] = Site(
             "node", node.cluster, "", node.name, node.name, node.addresses, toward=site.toward, across=site.across
         )
