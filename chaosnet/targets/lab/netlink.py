@@ -33,7 +33,7 @@ CREATE, REPLACE = _CREATE | _EXCL, _CREATE | _REPLACE
 _ERROR, _DONE = 2, 3
 _UP = 1
 _PERMANENT, _SELF = 0x80, 0x02
-_ONLINK = 4
+_ONLINK, _CLONED = 4, 0x200
 PROTOCOL_STATIC, PROTOCOL_BIRD, PROTOCOL_CHAOSNET = 4, 12, 199
 _UNICAST, _BLACKHOLE = 1, 6
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
@@ -320,7 +320,8 @@ class Netlink:
         found = []
         for message in self.dump(rtmsg(), GETROUTE):
             number = message.get_attr("RTA_TABLE") or message["table"]
-            if table in (0, number):
+            # What path MTU discovery learned is dumped among the routes (RTM_F_CLONED); it is none.
+            if table in (0, number) and not message["flags"] & _CLONED:
                 found.append(_read_route(message, number))
         return tuple(found)
 
