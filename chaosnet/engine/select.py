@@ -186,7 +186,9 @@ def check_ceiling(ceiling: Ceiling, changes: Iterable[Sequence[Change]]) -> None
 
 
 def group(items: Sequence[Watched], names: Iterable[str], edges: Mapping[str, Edge], place: str) -> tuple[Edge, ...]:
-    """The concrete edges of declared names; InputError for a name that is not declared."""
+    """The concrete edges of declared names; InputError for a name that is not declared, or what is no list of names."""
+    if not isinstance(names, list | tuple):
+        raise InputError(place, f"{names!r} is not a list of edges", "write [name, name]")
     chosen: list[Edge] = []
     for name in names:
         found = [item.edge for item in items if item.declared == name or item.edge.name == name]

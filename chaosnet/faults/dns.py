@@ -166,7 +166,9 @@ def break_dns(
         arguments: {at: "svc:test/kube-system/kube-dns", mode: nxdomain, names: cross-cluster, duration: "60s"}
     """
     mode = units.choice(mode, "break_dns.mode", _MODES)
-    suffix = {_CROSS_CLUSTER: _CLUSTERSET}.get(names, names.strip(".").lower() if isinstance(names, str) else str(names))
+    if not isinstance(names, str):
+        raise InputError("break_dns.names", f"{names!r} is not text", "quote it, or leave it out for all names")
+    suffix = _CLUSTERSET if names == _CROSS_CLUSTER else names.strip(".").lower()
     if suffix and not _SUFFIX.fullmatch(suffix):
         raise InputError(
             "break_dns.names", f"{names!r} is not the end of a DNS name", 'write it like "example.org", or cross-cluster'

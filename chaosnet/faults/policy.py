@@ -146,7 +146,7 @@ def change_policy(
     action = units.choice(action, "change_policy.action", tuple(_ACTIONS))
     body = parse_manifest(manifest, "change_policy.manifest")
     kind = kind or (str(body.get("kind", "")) if action == "apply" else "") or "NetworkPolicy"
-    if not _KIND.fullmatch(kind):
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise InputError("change_policy.kind", f"{kind!r} is not a kind of network policy", "name one such as NetworkPolicy")
     cluster, namespace, name = _identify(at, kind)
     if action == "remove" and body:
