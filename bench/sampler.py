@@ -3,8 +3,9 @@
     python -m bench.sampler [SECONDS]
 
 First the plain watch: CPU time of the process (both sides, and the kernel's work on its behalf) against the clock, and every
-sample that was not open.  Then outages: a rule at the node goes in and comes out, each bracketed by the monotonic clock; the time that
-the samples of the edge say (midway between the last of the old state and the first of the new) is compared with the bracket.
+sample that was not open.  Then outages: a rule at the node goes in and comes out, each bracketed by the monotonic clock; the
+time that the samples of the edge say (midway between the last of the old state and the first of the new) is compared with the
+bracket.
 """
 
 import asyncio

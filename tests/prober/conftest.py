@@ -106,6 +106,12 @@ class World:
         answer = await self.prober.ask(Reach(edges, timeout))
         return answer.observations  # type: ignore[union-attr]
 
+    async def settle(self) -> None:
+        """The kernel brings links up a moment after it was told to (linkwatch); until then they drop everything."""
+        until = asyncio.get_running_loop().time() + 20
+        while {one.state for one in await self.reach(self.edge("icmp"), self.edge("icmp", to=DB), timeout=0.1)} != {State.OPEN}:
+            assert asyncio.get_running_loop().time() < until, "the test network does not come up"
+
     def site(self, name: str) -> Site:
         """The site of one of the pods."""
         cluster, namespace, pod = name.split("/")
@@ -150,6 +156,7 @@ Scenario = Callable[[World], Awaitable[Any]]
 async def _live(scenario: Scenario) -> Any:
     world = World(asyncio.get_running_loop())
     try:
+        await world.settle()
         return await scenario(world)
     finally:
         world.close()

@@ -4,6 +4,9 @@ An attempt reads from top to bottom: it makes a socket, tries, and where it woul
 returns its :class:`Outcome`.  :class:`Attempts` resumes it when something happened on that socket, and throws :class:`Late`
 into it when its time is up.  Edge-triggered, so an attempt must try until it would block before it yields.
 
+A deadline is the network's, not ours: time in which this process itself did not get to run (a busy machine, a long system
+call) is noticed by a heartbeat and given back, or a starved prober would report outages that nobody else felt.
+
 What an attempt says on the wire is :mod:`chaosnet.targets.lab.exchanges`; which edges are tried and when is the prober's,
 the sampler's and the load's affair.
 """
@@ -21,6 +24,7 @@ from chaosnet.targets.lab.sockets import Outcome, Poller, outcome_of
 Steps = Generator[socket.socket, None, Outcome]
 Land = Callable[[Outcome, float], None]
 
+_BEAT, _STALL = 0.01, 0.004
 _EITHER = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 
 
@@ -29,7 +33,7 @@ class Late(Exception):
 
 
 class _Attempt:
-    __slots__ = ("began", "fd", "land", "sock", "steps", "timer")
+    __slots__ = ("began", "fd", "given", "land", "sock", "stalled", "steps", "timer")
 
     def __init__(self, steps: Steps, land: Land) -> None:
         self.steps = steps
@@ -38,6 +42,7 @@ class _Attempt:
         self.fd = -1
         self.timer: asyncio.TimerHandle | None = None
         self.began = monotonic()
+        self.stalled = self.given = 0.0
 
 
 class Attempts:
@@ -47,6 +52,8 @@ class Attempts:
         self._poller = poller
         self._loop = loop
         self._flying: set[_Attempt] = set()
+        self._stalled = 0.0
+        self._beat: asyncio.TimerHandle | None = None
 
     @property
     def flying(self) -> int:
@@ -56,9 +63,12 @@ class Attempts:
     def launch(self, steps: Steps, seconds: float, land: Land) -> None:
         """Begin ``steps``; ``land(outcome, seconds taken)`` follows within ``seconds``, perhaps before this returns."""
         attempt = _Attempt(steps, land)
+        attempt.stalled = self._stalled
         if self._resume(attempt):
             return
         self._flying.add(attempt)
+        if self._beat is None:
+            self._expect_beat()
         attempt.timer = self._loop.call_at(self._loop.time() + seconds, self._late, attempt)
 
     async def run(self, steps: Steps, seconds: float) -> tuple[Outcome, float]:
@@ -74,6 +84,9 @@ class Attempts:
 
     def close(self) -> None:
         """Abandon what is under way; nobody is told."""
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
         for attempt in tuple(self._flying):
             self._settle(attempt)
             attempt.steps.close()
@@ -116,5 +129,23 @@ class Attempts:
             attempt.timer.cancel()
 
     def _late(self, attempt: _Attempt) -> None:
-        if attempt in self._flying:
+        self._poller.drain()
+        if attempt not in self._flying:
+            return
+        owed = self._stalled - attempt.stalled - attempt.given
+        if owed > 0:
+            attempt.given += owed
+            attempt.timer = self._loop.call_later(owed, self._late, attempt)
+        else:
             self._resume(attempt, late=True)
+
+    def _expect_beat(self) -> None:
+        self._beat = self._loop.call_later(_BEAT, self._hear_beat, monotonic() + _BEAT)
+
+    def _hear_beat(self, due: float) -> None:
+        late = monotonic() - due
+        if late > _STALL:
+            self._stalled += late
+        self._beat = None
+        if self._flying:
+            self._expect_beat()

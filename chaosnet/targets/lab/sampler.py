@@ -36,6 +36,7 @@ KEPT = 400_000
 RENEWED = 0.25
 _GRANULE = 0.001
 _LATE = 0.05
+_STALLED = 0.01
 _ABREAST = 4096
 _STATES = tuple(State)
 _INDEX = {state: index for index, state in enumerate(_STATES)}
@@ -96,7 +97,7 @@ class Sampler:
         self._waiting: deque[tuple[float, _Flow, int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._buffer = bytearray(65536)
-        self._start = self._step = self._timeout = 0.0
+        self._start = self._due = self._step = self._timeout = 0.0
         self._next = 0
         self._watch = 0
         self.missed = 0
@@ -114,7 +115,7 @@ class Sampler:
             self._step = interval / len(self._targets)
             self._timeout = timeout
             self._next = 0
-            self._start = monotonic()
+            self._start = self._due = monotonic()
             self._tick()
 
     def refresh(self) -> None:
@@ -151,8 +152,12 @@ class Sampler:
 
     def _tick(self) -> None:
         now = monotonic()
-        self._expire(now)
         targets = self._targets
+        if now - self._due < _STALLED:
+            self._expire(now)
+        else:
+            # This process did not get to run: hear first what came meanwhile, and call it lost at the next tick only.
+            self._poller.drain()
         due = int((now - self._start) / self._step) + 1
         most = max(len(targets), int(_LATE / self._step))
         if due - self._next > most:
@@ -171,6 +176,7 @@ class Sampler:
         wait = max(_GRANULE, self._start + self._next * self._step - monotonic())
         if self._waiting:
             wait = min(wait, max(_GRANULE, self._waiting[0][0] - now))
+        self._due = monotonic() + wait
         self._timer = self._loop.call_later(wait, self._tick)
 
     def _expire(self, now: float) -> None:
