@@ -140,9 +140,8 @@ class _Reader:
             self.link(value, ["links", index], underlay, routers)
             for index, value in enumerate(self.items(top.get("links") or [], ["links"]))
         )
-        topology = Topology(
-            self.name(top["name"], ["name"]), underlay, self.bgp(top.get("bgp") or {}), clusters, tuple(routers.values()), links, self.file
-        )  # fmt: skip
+        name, bgp = self.name(top["name"], ["name"]), self.bgp(top.get("bgp") or {})
+        topology = Topology(name, underlay, bgp, clusters, tuple(routers.values()), links, self.file)
         self.no_name_twice(topology)
         self.no_range_twice(topology)
         return topology
