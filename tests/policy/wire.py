@@ -168,6 +168,20 @@ class Wire:
         except OSError:
             return False
 
+    def bulk(self, flow: int, size: int) -> bool:
+        """Whether ``size`` bytes of answer get through a live connection within three seconds."""
+        near, far = self.flows[flow]
+        far.settimeout(3)
+        near.settimeout(3)
+        got = 0
+        try:
+            far.sendall(b"x" * size)
+            while got < size:
+                got += len(near.recv(65536))
+        except OSError:
+            return False
+        return True
+
     def mtu(self, source: str, address: str, port: int, size: int) -> bool:
         """Whether a datagram with DF makes the source learn a smaller path MTU (it then refuses to send another)."""
         with self.spaces.inside(source):
