@@ -133,8 +133,8 @@ def test_without_a_session() -> None:
 
 _WORDS = st.sampled_from([
     "test/shop/client", "prod/prod-ns/*", "svc:prod/prod-ns/prod-svc", "node:test/*", "hop:upload/source-node", "ip:10.1.1.10",
-    "link:transit-test--transit-prod", "transit:transit-test", "prod/prod-ns/x", "30%", "100%", "10mbit", "1450", "50ms", "60s",
-    "8080", "both", "to", "from", "drop", "reject", "tcp", "udp", "icmp", "link", "node", "pod", "stale", "missing", "down", "apply",
+    "link:transit-test--transit-prod", "transit:transit-test", "prod/prod-ns/x", "30%", "100%", "10mbit", "1450", "50ms",
+    "60s", "8080", "both", "to", "from", "drop", "reject", "tcp", "udp", "icmp", "link", "node", "pod", "stale", "missing", "down", "apply",
     "app=x,tier-", ";drop", "${x}",
 ])  # fmt: skip
 _VALUES = st.one_of(
