@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _STOPPED = "lab_stopped"
 # Before connection tracking and everything else (nft(8): raw is -300).
 _NOTHING_PASSES = (
-    f"table inet {_STOPPED} {{ "
-    "chain in { type filter hook prerouting priority -400; policy drop; } "
-    "chain out { type filter hook output priority -400; policy drop; } }"
+    f"table inet {_STOPPED} {{\n"
+    "chain arriving { type filter hook prerouting priority -400; policy drop; }\n"
+    "chain leaving { type filter hook output priority -400; policy drop; }\n}"
 )
 _NOT_READY = [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]
 
