@@ -11,7 +11,7 @@ from html import escape
 from chaosnet.lab.topology import Cluster, Node, Topology
 from chaosnet.model.inventory import Pod
 
-_WIDTH = 236  # of a node's box
+_WIDTH = 272  # of a node's box
 _LINE, _HEAD, _GAP, _PAD = 20, 62, 18, 22
 _ROUTER_WIDTH, _ROUTER_HEIGHT = 200, 54
 _FLOW = 96  # between a cluster and its router, and between routers

@@ -4,9 +4,10 @@ Names of points are those of places (``source-pod``, ``source-node``, ``transit:
 ``destination-pod``).  Captures nothing itself: see :mod:`chaosnet.targets.lab.recording`.
 """
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from chaosnet.lab.blueprint import UPLINK
+from chaosnet.lab.blueprint import BRIDGE, UPLINK, port_name
 from chaosnet.model.edge import Edge
 from chaosnet.model.inventory import Site, find, one
 from chaosnet.targets.lab import adjacency
@@ -19,7 +20,7 @@ Point = tuple[str, str, str]
 
 
 def points(lab: "Lab", edge: Edge) -> tuple[Point, ...]:
-    """The points of an edge's path, in order: name, namespace, interface (``any`` at routers).
+    """The points of an edge's path, in order: name, namespace, interface.
 
     Where the destination is a Service, its first ready backend stands for it.
     """
@@ -33,7 +34,10 @@ def points(lab: "Lab", edge: Edge) -> tuple[Point, ...]:
     found.append(("source-node", first, UPLINK))
     if last:
         way = adjacency.chain(lab.topology, first, last)
-        found += [(f"transit:{name}", name, "any") for name in way[1:-1]]
+        # Each router on the side that the packets leave by: all points are Ethernet then, as readers of one file want it.
+        found += [
+            (f"transit:{here}", here, BRIDGE if "/" in onward else port_name(onward)) for here, onward in pairwise(way[1:])
+        ]
         if last != first:
             found.append(("destination-node", last, UPLINK))
     if destination is not None and destination.kind == "pod":

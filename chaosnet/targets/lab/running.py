@@ -12,6 +12,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,10 +93,8 @@ def claim(name: str) -> Claim:
     record = _lock(records, f"{name}.json")
     if record is None:
         raise Refused(f"the lab {name} runs already; look at it with chaosnet lab ls, or end it with chaosnet lab down {name}")
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(f"{name}.sock", dir_fd=sockets)
-    except FileNotFoundError:
-        pass
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Through the folder's descriptor, for the path itself may be longer than the 107 bytes of a socket's name (unix(7)).
     listener.bind(f"/proc/self/fd/{sockets}/{name}.sock")

@@ -31,8 +31,8 @@ class Started:
 def start(topology: Path | str, name: str, *, owned: bool) -> Started:
     """Start a keeper for a topology file, and return when its network is up (BGP has not converged yet).
 
-    Owned: the lab ends with this process, or when the pipe ``owner`` is closed.  Raises what the keeper could not do: InputError for
-    a malformed file, Unsupported where the machine cannot, Refused where a lab of that name runs.
+    Owned: the lab ends with this process, or when the pipe ``owner`` is closed.  Raises what the keeper could not do:
+    InputError for a malformed file, Unsupported where the machine cannot, Refused where a lab of that name runs.
     """
     if not NAME.fullmatch(name):
         raise InputError("the lab's name", f"{name!r} is not a name", "use small letters, digits and inner hyphens")
