@@ -12,7 +12,8 @@ from typing import Protocol, cast
 
 from chaosnet.errors import InputError
 from chaosnet.report import formats
-from chaosnet.report.record import RunRecord, read
+from chaosnet.report.reading import read
+from chaosnet.report.record import RunRecord
 
 __all__ = ["USUAL", "Format", "load", "names", "read", "render", "save", "write"]
 

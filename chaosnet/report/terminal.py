@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from chaosnet.report import words
-from chaosnet.report.record import RunRecord, read
+from chaosnet.report.reading import read
+from chaosnet.report.record import RunRecord
 from chaosnet.report.timeline import Lane, Mark, Timeline, columns, runs, ticks, timeline
 
 _NARROW, _WIDE = 48, 120
@@ -116,8 +117,18 @@ def _picture(shape: Timeline, width: int) -> Iterator[Text]:
             yield Text.assemble(_label(f"  {lane.name}", margin), *_cells(lane, shape.end, plot))
     if shape.groups:
         yield Text(" " * margin + _axis(shape.end, plot), "dim")
-        legend = [part for state in shape.states for part in ((_sample(state), _COLOURS[state]), (f" {state}   ", "dim"))]
-        yield Text.assemble(" " * margin, *legend)
+        yield from _legend(shape.states, margin, width)
+
+
+def _legend(states: Sequence[str], margin: int, width: int) -> Iterator[Text]:
+    line = Text(" " * margin)
+    for state in states:
+        entry = Text.assemble((_sample(state), _COLOURS[state]), (f" {state}   ", "dim"))
+        if line.cell_len + len(entry.plain.rstrip()) > width and line.plain.strip():
+            yield line
+            line = Text(" " * margin)
+        line.append_text(entry)
+    yield line
 
 
 def _label(name: str, margin: int) -> str:

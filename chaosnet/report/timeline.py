@@ -253,7 +253,7 @@ def _spans(record: RunRecord, end: float) -> Iterator[Span]:
 
 
 def ticks(end: float, most: int) -> tuple[float, ...]:
-    """At most ``most`` round seconds from 0 to ``end`` (steps of 1, 2 or 5 times a power of ten)."""
+    """At most ``most`` round seconds from 0 to ``end`` (steps of 1, 2, 2.5 or 5 times a power of ten)."""
     step = 10.0 ** math.floor(math.log10(end / most))
-    step = next(step * factor for factor in (1, 2, 5, 10, 20) if end / (step * factor) <= most)
+    step = next(step * factor for factor in (1, 2, 2.5, 5, 10) if end / (step * factor) <= most)
     return tuple(round(step * i, 9) for i in range(int(end / step + 1e-9) + 1))

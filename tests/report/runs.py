@@ -1,3 +1,4 @@
+
 """Raw run records as the engine writes them, made by code so that thousands of samples need no file."""
 
 from typing import Any
