@@ -62,7 +62,7 @@ def _entry(kind: str, module: str, name: str, door: Callable[..., Any], about: s
     arguments = tuple(
         Argument(
             parameter.name,
-            getattr(parameter.annotation, "_name", None) or getattr(parameter.annotation, "__name__", str(parameter.annotation)),
+            _type(parameter.annotation),
             None if parameter.default is inspect.Parameter.empty else _yaml(parameter.default),
         )
         for parameter in inspect.signature(door).parameters.values()
@@ -76,6 +76,11 @@ def _split(doc: str) -> tuple[str, str, str]:
         if found:
             return before.rstrip(), found, textwrap.dedent(after.strip("\n")).rstrip()
     return doc, "", ""
+
+
+def _type(annotation: Any) -> str:
+    """``str`` for str, ``List`` for typing.List[str]."""
+    return str(getattr(annotation, "_name", None) or getattr(annotation, "__name__", annotation))
 
 
 def _yaml(value: object) -> str:

@@ -71,7 +71,10 @@ def _advice(checks: Any, left: dict[str, Any], blocked: list[str]) -> list[str]:
         lines.append("The lab cannot run here yet.")
     else:
         without = [check.needed for check in checks if not check.ok]
-        lines.append("The lab can run here" + (f", but for: {'; '.join(dict.fromkeys(without))}." if without else ", with everything in it."))
+        lines.append(
+            "The lab can run here"
+            + (f", but for: {'; '.join(dict.fromkeys(without))}." if without else ", with everything in it.")
+        )
     return lines
 
 

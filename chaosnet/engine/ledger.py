@@ -9,7 +9,6 @@ import getpass
 import json
 import os
 import re
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -35,7 +34,7 @@ def owner() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{os.uname().nodename}"
 
 
 class Ledger:

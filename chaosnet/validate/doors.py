@@ -66,6 +66,9 @@ class _Dry:
         self.faults.append(fault)
         raise _EnoughError
 
+    def ask(self, question: object) -> Any:
+        raise _EnoughError
+
     def __getattr__(self, name: str) -> Any:
         raise _EnoughError
 

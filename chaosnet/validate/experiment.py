@@ -28,6 +28,7 @@ def check(source: Source, lab: str = "") -> None:
     """Note everything wrong with an experiment.  ``lab`` stands in for the topology file that it names."""
     if not shape.check(source):
         return
+    source.document = shape.sane(source.document)
     meaning.check(source)
     spec = _spec(source)
     known = _inventory(source, spec, lab) if spec is not None else None

@@ -109,7 +109,7 @@ def _tolerance_block(source: Source, place: Path_, tolerance: Mapping[str, Any])
         "range": ("type", "name", "range"), "regex": ("type", "name", "pattern", "target"),
         "jsonpath": ("type", "name", "path", "count", "expect", "target"), "probe": ("type", "name", "provider", "target"),
     }  # fmt: skip
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         source.wrong((*place, "type"), f"{show(kind)} is no type of tolerance", f"use {', '.join(known)}")
         return
     for key in tolerance:

@@ -88,6 +88,11 @@ def activities(experiment: Mapping[str, Any]) -> Iterator[Activity]:
                 yield Activity(block, (*path, index), entry)
 
 
+def sane(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document without the blocks that are of a wrong type, which :func:`check` has named."""
+    return {key: value for key, value in document.items() if key in _TOP and isinstance(value, _TOP[key])}
+
+
 def check(source: Source) -> bool:
     """Note everything of a wrong shape; whether the document is an experiment at all."""
     document = source.document
@@ -182,7 +187,7 @@ def _provider(source: Source, path: Path_, value: object) -> None:
             source.wrong(path, "the provider is missing", "write {type: python, module: ..., func: ...}")
         return
     kind = value.get("type")
-    if kind not in _PROVIDER:
+    if not isinstance(kind, str) or kind not in _PROVIDER:
         source.wrong((*path, "type"), f"{show(kind)} is no type of provider", "use python, process or http")
         return
     _mapping(source, path, value, _PROVIDER[kind])

@@ -41,7 +41,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file} line {self.line}" if self.line else self.file
-        text = f"{place}: {self.path}: {self.problem}" if self.path else f"{place}: {self.problem}"
+        shown = self.problem if len(self.problem) <= 400 else f"{self.problem[:250]} ... {self.problem[-100:]}"
+        text = f"{place}: {self.path}: {shown}" if self.path else f"{place}: {shown}"
         return " ".join((f"{text}; {self.remedy}" if self.remedy else text).split())
 
 
@@ -102,10 +103,9 @@ def read(path: str) -> Source:
 def _parse(source: Source, text: str) -> None:
     try:
         nodes = list(yaml.compose_all(text, Loader=_Loader))
-        present = [node for node in nodes if node is not None]
-        manifests = (
-            present and isinstance(present[0], yaml.MappingNode) and "apiVersion" in {k.value for k, _ in present[0].value}
-        )
+        present = [node for node in nodes if node is not None and node.tag != "tag:yaml.org,2002:null"]
+        first = present[0].value if present and isinstance(present[0], yaml.MappingNode) else ()
+        manifests = any(key.value == "apiVersion" for key, _ in first)
         if len(present) != 1 and not manifests:
             found = "is empty" if not present else f"holds {len(nodes)} YAML documents"
             source.wrong((), found, "write one experiment or topology in a file")
@@ -126,9 +126,7 @@ def _parse(source: Source, text: str) -> None:
 
 def _walk(source: Source, root: Any) -> bool:
     """Note lines, duplicate keys and boolean words; False where the document must not be built at all."""
-    count = 0
-    for path, node, above in _nodes(root):
-        count += 1
+    for count, (path, node, above) in enumerate(_nodes(root)):
         if count > _MOST_NODES or len(path) > 100:
             source.wrong((), "has too many values or too deep nesting", "take out the aliases that multiply it")
             return False

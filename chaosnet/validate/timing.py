@@ -42,8 +42,8 @@ def check(
         if fault.duration <= least:
             source.wrong(
                 (*found[index].path, "provider", "arguments", "duration"),
-                f"the fuse of {units.say_seconds(fault.duration)} goes off before the method and the hypothesis after it are over "
-                f"({units.say_seconds(least)} at the least)",
+                f"the fuse of {units.say_seconds(fault.duration)} goes off before the method and the hypothesis after it "
+                f"are over ({units.say_seconds(least)} at the least)",
                 "give it twice that, or shorten the pauses",
             )
 

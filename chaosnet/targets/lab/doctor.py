@@ -101,7 +101,7 @@ def _kernel() -> Iterator[Check]:
     said = kernel_features()
     for feature, (needed, essential) in _FEATURES.items():
         why = said.get(feature, "not tried, for there are no namespaces to try it in")
-        mend = "" if not why else _mend_namespaces() if NAMESPACES in said and said[NAMESPACES] else _mend_module(feature)
+        mend = "" if not why else _mend_namespaces() if said.get(NAMESPACES) else _mend_module(feature)
         found = "the kernel does not have it" if why.endswith("No such file or directory") else why or "works"
         yield Check(feature, not why, found, needed, mend, essential)
 

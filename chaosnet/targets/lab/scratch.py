@@ -1,8 +1,8 @@
 """What this kernel can do, found out by doing it: run as a program, it tries each feature in namespaces of its own.
 
-``python -m chaosnet.targets.lab.scratch`` enters a user, mount and network namespace, tries, and prints one JSON object: feature →
-empty where it worked, else what the kernel said.  Nothing outlives the process, and nothing outside is touched.  What a missing
-feature means for the user is :mod:`chaosnet.targets.lab.doctor`.
+``python -m chaosnet.targets.lab.scratch`` enters a user, mount and network namespace, tries, and prints one JSON object:
+feature → empty where it worked, else what the kernel said.  Nothing outlives the process, and nothing outside is touched.
+What a missing feature means for the user is :mod:`chaosnet.targets.lab.doctor`.
 """
 
 import json
@@ -23,9 +23,7 @@ _TABLES = {
         "set fuse { typeof meta nfproto; flags timeout; elements = { ipv4 timeout 60s, ipv6 timeout 60s }; }",
         f"chain c {{ {_FORWARD}; meta nfproto @fuse counter drop; }}",
     ),
-    "reject": (
-        f"chain c {{ {_FORWARD}; meta l4proto tcp reject with tcp reset; reject with icmpx type admin-prohibited; }}",
-    ),
+    "reject": (f"chain c {{ {_FORWARD}; meta l4proto tcp reject with tcp reset; reject with icmpx type admin-prohibited; }}",),
     "ct count": (f"chain c {{ {_FORWARD}; ct state new ct count over 10 drop; }}",),
     "nat": (
         "chain c { type nat hook prerouting priority -100; ip daddr 192.0.2.1 dnat ip to 192.0.2.2; }",

@@ -1,0 +1,143 @@
+"""Everything wrong is found and said in a sentence; everything right is left alone; nothing ever ends in a traceback."""
+
+import json
+import re
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chaosnet import shipped
+from chaosnet.errors import InputError
+from chaosnet.validate import first_problem, problems
+
+_spec = util.spec_from_file_location("mutants", Path(__file__).with_name("mutants.py"))
+assert _spec is not None
+assert _spec.loader is not None
+mutants: Any = util.module_from_spec(_spec)
+_spec.loader.exec_module(mutants)
+
+WRONG = [
+    *(("experiment", *each) for each in mutants.experiments()),
+    *(("topology", *each) for each in mutants.topologies()),
+    *(("manifest", *each) for each in mutants.manifests()),
+]
+
+
+def sentences(path: Path) -> list[str]:
+    """What is said of a file, each checked to be one sentence that names the file."""
+    said = [str(problem) for problem in problems(str(path))]
+    for text in said:
+        assert text.startswith(str(path))
+        assert "\n" not in text
+        assert "Traceback" not in text
+        assert len(text) < 1200
+        assert not re.search(r"<\w+ object at 0x|Error\(", text), text
+    return said
+
+
+def written(folder: Path, document: Any) -> Path:
+    """The document as a YAML file."""
+    path = folder / "file.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "document", [mutants.EXPERIMENT, mutants.TOPOLOGY, mutants.MANIFEST], ids=["experiment", "topology", "manifest"]
+)
+def test_what_the_mutants_are_made_of_is_right(tmp_path: Path, document: Any) -> None:
+    assert sentences(written(tmp_path, document)) == []
+
+
+@pytest.mark.parametrize(
+    "file", sorted(shipped.experiments().glob("*/*.yaml")), ids=lambda file: f"{file.parent.name}/{file.stem}"
+)
+def test_what_is_shipped_is_right(file: Path) -> None:
+    assert sentences(file) == []
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(WRONG) + len(mutants.TEXTS) >= 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "piece", "document"), WRONG, ids=[f"{kind}-{piece}-{n}" for n, (kind, piece, _) in enumerate(WRONG)]
+)
+def test_each_mistake_is_named(tmp_path: Path, kind: str, piece: str, document: Any) -> None:
+    said = sentences(written(tmp_path, document))
+    assert any(piece.lower() in text.lower() for text in said), said or "nothing was found"
+
+
+@pytest.mark.parametrize(("piece", "text"), mutants.TEXTS, ids=range(len(mutants.TEXTS)))
+def test_what_is_no_document_is_named(tmp_path: Path, piece: str, text: str) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_text(text, encoding="utf-8")
+    said = sentences(path)
+    assert any(piece in sentence for sentence in said), said
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_drawn_document_trips_it(tmp_path: Path, seed: int) -> None:
+    for document in mutants.drawn(seed, 40):
+        sentences(written(tmp_path, document))
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_bytes(b"title: \xff\xfe")
+    assert "not UTF-8" in sentences(path)[0]
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    assert "no such file" in sentences(tmp_path / "nothing.yaml")[0]
+    assert "folder" in sentences(tmp_path)[0]
+
+
+def test_the_line_is_that_of_the_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    text = yaml.safe_dump(mutants.EXPERIMENT, sort_keys=False).replace("mtu: '1450'", "mtu: 145o")
+    path.write_text(text, encoding="utf-8")
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if "145o" in each)
+    (found,) = problems(str(path))
+    assert (found.line, found.path) == (line, "method[0].provider.arguments.mtu")
+
+
+def test_json_experiments_are_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(mutants.EXPERIMENT), encoding="utf-8")
+    assert sentences(path) == []
+
+
+def test_several_mistakes_are_all_named(tmp_path: Path) -> None:
+    document = mutants.rename(mutants.put(mutants.EXPERIMENT, ("method", 0, "background"), True), ("rollbacks",), "rollback")
+    said = " ".join(sentences(written(tmp_path, document)))
+    assert "rollback" in said
+    assert "background" in said
+
+
+def test_the_control_in_the_settings_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".chaostoolkit").mkdir()
+    settings = {"controls": {"x": {"provider": {"type": "python", "module": "chaosnet.control"}}}}
+    (tmp_path / ".chaostoolkit" / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert "settings.yaml" in sentences(written(tmp_path, mutants.EXPERIMENT))[0]
+
+
+def test_the_first_problem_stops_a_run(tmp_path: Path) -> None:
+    assert first_problem(str(written(tmp_path, mutants.EXPERIMENT))) == "MTU black hole"
+    with pytest.raises(InputError, match="rollback"):
+        first_problem(str(written(tmp_path, mutants.rename(mutants.EXPERIMENT, ("rollbacks",), "rollback"))))
+    with pytest.raises(InputError, match="not an experiment"):
+        first_problem(str(written(tmp_path, mutants.TOPOLOGY)))
+
+
+def test_a_bad_file_leaves_no_session_behind(tmp_path: Path) -> None:
+    from chaosnet.engine import session
+    from chaosnet.errors import NoSession
+
+    problems(str(written(tmp_path, mutants.EXPERIMENT)))
+    with pytest.raises(NoSession):
+        session.current()
