@@ -35,6 +35,8 @@ class LabTarget:
         self.ref = ref
         self.seconds_to_start = started
         self._owner = owner
+        # Where the lab is, as of now: the environment may change under a long-lived target.
+        self._home = running.home()
         self._idle: list[socket.socket] = []
         self._lock = threading.Lock()
         self._numbers = count(1)
@@ -44,9 +46,9 @@ class LabTarget:
             if self._idle:
                 return self._idle.pop()
         try:
-            return running.dial(self.ref)
+            return running.dial(self.ref, self._home)
         except TargetError as error:
-            if running.find(self.ref) is None:
+            if running.find(self.ref, self._home) is None:
                 raise TargetGone(f"the lab {self.ref} has ended, and everything in it") from error
             raise
 
@@ -176,7 +178,7 @@ class LabTarget:
 
         ``started`` is given a function that sends the command a signal.
         """
-        wire = running.dial(self.ref)
+        wire = running.dial(self.ref, self._home)
         try:
             line = calls.request(next(self._numbers), "run", (place, tuple(argv), os.getcwd()))
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", stdio).tobytes())]
@@ -212,7 +214,7 @@ class LabTarget:
         if self._owner >= 0:
             os.close(self._owner)
             self._owner = -1
-            running.await_end(self.ref)
+            running.await_end(self.ref, self._home)
 
 
 def _line(wire: socket.socket) -> bytes:

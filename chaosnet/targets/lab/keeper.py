@@ -46,6 +46,7 @@ def main() -> None:
         if descriptor >= 0:
             os.set_inheritable(descriptor, False)
     began = time.monotonic()
+    gc.disable()  # until all is built: what is made meanwhile stays
     try:
         network = topologies.load(order.topology)
         store = furnish(network)
@@ -117,6 +118,7 @@ async def _keep(order: Order, network: Topology, store: Store, held: Claim, bega
         return
     # What has been made by now stays for good: the collector need not look through it again and again.
     gc.freeze()
+    gc.enable()
     if order.owner >= 0:
         loop.add_reader(order.owner, over.set)
     _report(order.ready, {"ready": {"name": order.name, "seconds": round(time.monotonic() - began, 3), "pods": len(lab.pods)}})

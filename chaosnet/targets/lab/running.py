@@ -5,6 +5,7 @@ record that can be locked is stale, and is swept by whoever finds it.  Starts an
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -61,11 +62,38 @@ def socket_folder() -> Path:
     return folder
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the labs of one state folder are: their records, and their sockets, whose names carry ``tag``.
+
+    Two state folders of one user share a folder for sockets; the tag keeps labs of the same name apart.
+    """
+
+    records: Path
+    sockets: Path
+    tag: str
+
+    def record(self, name: str) -> Path:
+        """The record of a lab."""
+        return self.records / f"{name}.json"
+
+    def socket(self, name: str) -> Path:
+        """The socket of a lab's keeper."""
+        return self.sockets / f"{name}.{self.tag}.sock"
+
+
+def home() -> Home:
+    """As the environment says now."""
+    records = labs_folder()
+    return Home(records, socket_folder(), hashlib.sha256(os.fsencode(records)).hexdigest()[:8])
+
+
 @dataclass
 class Claim:
     """The right to be the lab of a name: a locked record and a listening socket, both held open."""
 
     name: str
+    home: Home
     record: int
     listener: socket.socket
     records: int
@@ -79,28 +107,30 @@ class Claim:
 
     def release(self) -> None:
         """Remove record and socket; works from inside the lab's own mounts, for it goes by open folders."""
-        for folder, name in ((self.sockets, f"{self.name}.sock"), (self.records, f"{self.name}.json")):
-            try:
-                os.unlink(name, dir_fd=folder)
-            except FileNotFoundError:
-                continue
+        for folder, path in (
+            (self.sockets, self.home.socket(self.name)),
+            (self.records, self.home.record(self.name)),
+        ):
+            with suppress(FileNotFoundError):
+                os.unlink(path.name, dir_fd=folder)
 
 
 def claim(name: str) -> Claim:
     """Claim a lab's name.  Refused where a lab of this name runs."""
-    records = os.open(labs_folder(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    sockets = os.open(socket_folder(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    place = home()
+    records = os.open(place.records, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sockets = os.open(place.sockets, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     record = _lock(records, f"{name}.json")
     if record is None:
         raise Refused(f"the lab {name} runs already; look at it with chaosnet lab ls, or end it with chaosnet lab down {name}")
     with suppress(FileNotFoundError):
-        os.unlink(f"{name}.sock", dir_fd=sockets)
+        os.unlink(place.socket(name).name, dir_fd=sockets)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Through the folder's descriptor, for the path itself may be longer than the 107 bytes of a socket's name (unix(7)).
-    listener.bind(f"/proc/self/fd/{sockets}/{name}.sock")
-    os.chmod(f"{name}.sock", 0o600, dir_fd=sockets)
+    listener.bind(f"/proc/self/fd/{sockets}/{place.socket(name).name}")
+    os.chmod(place.socket(name).name, 0o600, dir_fd=sockets)
     listener.listen(64)
-    return Claim(name, record, listener, records, sockets)
+    return Claim(name, place, record, listener, records, sockets)
 
 
 def _lock(folder: int, name: str) -> int | None:
@@ -122,20 +152,20 @@ def _lock(folder: int, name: str) -> int | None:
 
 def running() -> Iterator[Running]:
     """The labs that run now, by name.  Records of dead ones are removed on the way."""
-    folder = labs_folder()
-    for path in sorted(folder.glob("*.json")):
-        found = find(path.stem)
+    place = home()
+    for path in sorted(place.records.glob("*.json")):
+        found = find(path.stem, place)
         if found is not None:
             yield found
 
 
-def find(name: str) -> Running | None:
+def find(name: str, place: Home | None = None) -> Running | None:
     """The running lab of that name, or None."""
     if not NAME.fullmatch(name):
         return None
-    folder = labs_folder()
+    place = place or home()
     try:
-        record = os.open(folder / f"{name}.json", os.O_RDONLY | os.O_CLOEXEC)
+        record = os.open(place.record(name), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
@@ -144,7 +174,7 @@ def find(name: str) -> Running | None:
         except BlockingIOError:
             return _parse(os.pread(record, 65536, 0))
         # Nobody holds it: its keeper is dead.  We hold the lock, so no new keeper can be in the middle of taking it.
-        for stale in (socket_folder() / f"{name}.sock", folder / f"{name}.json"):
+        for stale in (place.socket(name), place.record(name)):
             stale.unlink(missing_ok=True)
         return None
     finally:
@@ -158,12 +188,13 @@ def _parse(data: bytes) -> Running | None:
         return None  # being written this moment: it is not ready yet
 
 
-def dial(name: str) -> socket.socket:
+def dial(name: str, place: Home | None = None) -> socket.socket:
     """A connection to a lab's keeper; TargetError where none answers."""
-    folder = os.open(socket_folder(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    place = place or home()
+    folder = os.open(place.sockets, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     wire = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        wire.connect(f"/proc/self/fd/{folder}/{name}.sock")
+        wire.connect(f"/proc/self/fd/{folder}/{place.socket(name).name}")
         return wire
     except OSError as error:
         wire.close()
@@ -172,10 +203,10 @@ def dial(name: str) -> socket.socket:
         os.close(folder)
 
 
-def await_end(name: str, timeout: float = 10.0) -> None:
+def await_end(name: str, place: Home | None = None, timeout: float = 10.0) -> None:
     """Return when no lab of that name runs; TargetError after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
-    while find(name) is not None:
+    while find(name, place) is not None:
         if time.monotonic() > deadline:
             raise TargetError(f"the lab {name} does not end; kill its keeper: see chaosnet lab ls")
         time.sleep(0.005)
