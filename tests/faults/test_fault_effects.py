@@ -26,13 +26,37 @@ from chaosnet.faults.reorder import out_of_order
 from chaosnet.faults.service import strays
 from chaosnet.model.edge import Observation, State
 from chaosnet.model.effect import (
-    SILENT, TURNED_AWAY, Judge, binomial_bounds, changed, cut, holds, lost_packets, matched, requests_fail, sample_size,
-    share_hit, stopped,
+    SILENT,
+    TURNED_AWAY,
+    Judge,
+    binomial_bounds,
+    changed,
+    cut,
+    holds,
+    lost_packets,
+    matched,
+    requests_fail,
+    sample_size,
+    share_hit,
+    stopped,
 )  # fmt: skip
 from chaosnet.model.inventory import Site
 from chaosnet.model.question import (
-    Answer, BgpSession, BgpState, Carried, ConntrackUse, Counted, DaemonsSeen, DnsReply, Loaded, PathMtuFound, Reached,
-    RouteEntry, RouteTable, ServiceSeen, Streamed,
+    Answer,
+    BgpSession,
+    BgpState,
+    Carried,
+    ConntrackUse,
+    Counted,
+    DaemonsSeen,
+    DnsReply,
+    Loaded,
+    PathMtuFound,
+    Reached,
+    RouteEntry,
+    RouteTable,
+    ServiceSeen,
+    Streamed,
 )  # fmt: skip
 
 
