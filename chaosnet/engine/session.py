@@ -319,7 +319,7 @@ class Session:
     def seen(self, inject_at: float | None, undo_at: float | None) -> tuple[Seen, ...]:
         """Every watched edge with its course so far."""
         return tuple(
-            Seen(w.edge.name, bool(w.declared), w.expected, self.course_of(w.edge.name, inject_at, undo_at))
+            Seen(w.edge.name, bool(w.declared), w.expected, self.course_of(w.edge.name, inject_at, undo_at), w.any)
             for w in self.watching
         )
 

@@ -8,6 +8,7 @@ were meant (:mod:`chaosnet.engine.assess` does).
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from chaosnet.model.edge import Observation, State
@@ -72,6 +73,12 @@ def _degraded(samples: Sequence[Observation], normal: float | None) -> bool:
     return normal is not None and now is not None and len(samples) >= 6 and now > _SLOW_FACTOR * normal + _SLOW_SECONDS
 
 
+def _flaps(samples: Sequence[Observation], before: State) -> bool:
+    """Whether the edge goes back and forth: a lossy way, where three failures running are chance and no outage."""
+    turns = sum((a.state is before) != (b.state is before) for a, b in pairwise(samples))
+    return turns > 2
+
+
 def course(samples: Sequence[Observation], inject: float | None, undo: float | None) -> Course:
     """What happened to one edge.  ``samples`` are all of its observations in order of their beginning.
 
@@ -89,13 +96,14 @@ def course(samples: Sequence[Observation], inject: float | None, undo: float | N
     if before is State.UNKNOWN:
         return Course(before, fault[-1].state if fault else None, after)
     first = _first_run(fault, before, alike=False)
-    if first is not None:
+    degraded = before is State.OPEN and _degraded(fault, _typical(earlier))
+    if first is not None and not (degraded and _flaps(fault[first:], before)):
         three = fault[first : first + RUNNING]
         # What it settled into, not what the first moments looked like: an outage may begin with a reset.
         during = Counter(s.state for s in fault[first:] if s.state is not before).most_common(1)[0][0]
         held = all(s.state is not before for s in fault[-RUNNING:])
         changed_at, confirmed_at = three[0].at, three[-1].at + three[-1].seconds
-    elif before is State.OPEN and _degraded(fault, _typical(earlier)):
+    elif degraded:
         during, held = State.DEGRADED, _degraded(fault[len(fault) // 2 :], _typical(earlier)) or len(fault) < 16
         odd = [s for s in fault if s.state is not State.OPEN] or list(fault)
         changed_at, confirmed_at = odd[0].at, odd[min(RUNNING, len(odd)) - 1].at

@@ -72,18 +72,30 @@ def carriers(sites: Iterable[Site], inventory: Inventory, place: str) -> tuple[S
 
 
 def peer_addresses(sites: Iterable[Site], inventory: Inventory) -> tuple[str, ...]:
-    """What a rule must name to mean these peers: a node means its pods too, a Service its address and its pods."""
+    """What a rule must name to mean these peers: a node means its pods too, a Service its address and its pods.
+
+    Pods also mean the Services that have no other pods behind them: their answers come from the Service's address as long as
+    the client used it (without SNAT, translation is undone on the server's own node), so rules on pod addresses alone would miss
+    all that.
+    """
+    sites = tuple(sites)
     ranges = {(node.cluster, node.name): node.pod_ranges for node in inventory.nodes}
-    return tuple(
-        dict.fromkeys(
-            address
-            for site in sites
-            for address in (
-                *site.addresses,
-                *(ranges.get((site.cluster, site.name), ()) if site.kind in ("node", "router") else ()),
-            )
+    named = {address for site in sites for address in site.addresses}
+    in_front = tuple(
+        address
+        for service in inventory.services
+        if service.backends and set(service.backends) <= named
+        for address in service.addresses
+    )
+    own = (
+        address
+        for site in sites
+        for address in (
+            *site.addresses,
+            *(ranges.get((site.cluster, site.name), ()) if site.kind in ("node", "router") else ()),
         )
     )
+    return tuple(dict.fromkeys((*own, *in_front)))
 
 
 def family(address: str) -> str:

@@ -46,6 +46,13 @@ def test_scattered_failures_are_degraded() -> None:
     assert seen.held
 
 
+def test_three_failures_running_on_a_lossy_way_are_no_outage() -> None:
+    pattern = [(OPEN, 3), (GONE, 3), (OPEN, 2), (GONE, 1), (OPEN, 2), (GONE, 1), (OPEN, 1)] * 2
+    seen = course(samples((OPEN, 5), *pattern, (OPEN, 5)), inject=4.5, undo=30.5)
+    assert seen.during is State.DEGRADED
+    assert seen.held
+
+
 def test_slow_answers_are_degraded_and_a_little_slower_is_not() -> None:
     quick = samples((OPEN, 8), seconds=0.001)
     slow = samples((OPEN, 8), seconds=0.2, start=8.0)
@@ -73,7 +80,9 @@ def test_baseline_needs_three_alike() -> None:
 
 @given(st.lists(st.sampled_from([OPEN, GONE, State.REFUSED]), max_size=60), st.integers(0, 30), st.integers(0, 30))
 def test_a_course_never_contradicts_itself(states: list[State], inject: int, length: int) -> None:
-    seen = course([Observation("e", state, float(i), 0.01) for i, state in enumerate(states)], inject - 0.5, inject + length - 0.5)
+    seen = course(
+        [Observation("e", state, float(i), 0.01) for i, state in enumerate(states)], inject - 0.5, inject + length - 0.5
+    )
     if seen.changed:
         assert seen.before is not State.UNKNOWN
         assert seen.during is not seen.before
