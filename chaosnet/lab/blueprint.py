@@ -19,7 +19,8 @@ _FIRST_PORT, _FIRST_LINK, _FIRST_POD = 10, 1000, 2000
 
 # Redirects would teach endpoints routes that outlive a fault; rate-limited ICMP would make "unreachable" a matter of luck;
 # a hash over ports spreads flows as routers do (ip-sysctl: fib_multipath_hash_policy).
-_ALL = (("net.ipv6.conf.default.disable_ipv6", "1"),)
+# Pods too: icmp(7) lets a host send one "port unreachable" a second to each peer, and the prober asks more often.
+_ALL = (("net.ipv6.conf.default.disable_ipv6", "1"), ("net.ipv4.icmp_ratelimit", "0"))
 _FORWARDS = (
     ("net.ipv4.ip_forward", "1"),
     ("net.ipv4.conf.all.rp_filter", "0"),
@@ -27,7 +28,6 @@ _FORWARDS = (
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
     ("net.ipv4.fib_multipath_hash_policy", "1"),
-    ("net.ipv4.icmp_ratelimit", "0"),
 )
 
 

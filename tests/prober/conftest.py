@@ -60,7 +60,10 @@ def _blueprint() -> Blueprint:
     names = (CLIENT, NEAR, TRANSIT, FAR, WEB, DB)
     return Blueprint(
         namespaces=names,
-        sysctls=tuple((name, "net.ipv4.ip_forward", "1") for name in (NEAR, TRANSIT, FAR)),
+        sysctls=(
+            *((name, "net.ipv4.ip_forward", "1") for name in (NEAR, TRANSIT, FAR)),
+            *((name, "net.ipv4.icmp_ratelimit", "0") for name in names),
+        ),
         cables=tuple(cables),
         addresses=tuple(addresses),
         routes=tuple(routes),
@@ -79,6 +82,7 @@ class World:
         self.servers.serve(DB, (Serving(5432, "tcp"),))
         self.bgp = Observation("", State.OPEN, 0.0)
         self.resolver = _PODS[DB]
+        self.service = SERVICE
         self.prober = Prober(
             self.spaces, self.poller, self.servers,
             Surroundings(self.inventory, lambda _: self.resolver, lambda _, to: f"{to.name}.{to.namespace}.svc.cluster.local",
@@ -93,13 +97,17 @@ class World:
             ("test", "prod"),
             (Node("test", "test-1", ("192.168.10.11",)), Node("prod", "prod-1", ("192.168.20.11",))),
             (*pods, Pod("prod", "prod-ns", "nowhere", "", ("10.1.1.99",)), Pod("prod", "prod-ns", "bare", "", ())),
-            (Service("prod", "prod-ns", "prod-svc", (SERVICE,), (ServicePort(8080, 8080),), ("10.1.1.5",)),),
+            (Service("prod", "prod-ns", "prod-svc", (self.service,), (ServicePort(8080, 8080),), ("10.1.1.5",)),),
         )
 
     def edge(self, protocol: str, port: int = 0, to: str = WEB, source: str = CLIENT, **fields: Any) -> Edge:
         """An edge named after its protocol, unless ``name`` is given."""
         name = fields.pop("name", protocol)
         return Edge(name, parse_endpoint(source, ""), parse_endpoint(to, ""), protocol, port, **fields)
+
+    def move_service(self, address: str) -> None:
+        """From now on the Service has another address."""
+        self.service = address
 
     async def reach(self, *edges: Edge, timeout: float = 0.3) -> tuple[Observation, ...]:
         """One observation an edge."""

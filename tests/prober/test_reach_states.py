@@ -115,7 +115,6 @@ def test_a_reset_after_the_handshake(live):
 
 def test_no_route_is_no_refusal(live):
     async def scenario(world):
-        world.spaces.set_sysctl("transit", "net.ipv4.icmp_ratelimit", "0")
         world.run("transit", "ip", "route", "add", "unreachable", "10.1.1.5/32")
         remote = await world.reach(world.edge("tcp", 9000), world.edge("udp", 9000), world.edge("icmp"))
         world.run("transit", "ip", "route", "del", "unreachable", "10.1.1.5/32")
