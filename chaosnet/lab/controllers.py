@@ -172,7 +172,8 @@ def endpoint_slices(store: Store, cluster: str) -> None:
         else:
             made = _mirrored(store.get(cluster, "Endpoints", namespace, service["metadata"]["name"]), service)
         for item in made:
-            store.apply(cluster, item)
+            if not store.holds(cluster, item):
+                store.apply(cluster, item)
             wanted.setdefault(namespace, set()).add(item["metadata"]["name"])
     for old in store.list(cluster, "EndpointSlice"):
         metadata = old["metadata"]

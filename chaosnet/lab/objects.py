@@ -41,6 +41,8 @@ class Store:
         self._objects: dict[Key, dict[str, Any]] = {}
         self._texts: dict[Key, str] = {}
         self._gone: dict[Key, dict[str, Any]] = {}
+        self._ordered: tuple[Key, ...] | None = None
+        self._listed: dict[tuple[str, str], tuple[Key, ...]] = {}
 
     def load(self, cluster: str, objects: Iterable[tuple[Manifest, str]]) -> None:
         """Store every object of pairs (object, where it was read).  InputError where one is malformed or there twice."""
@@ -67,6 +69,8 @@ class Store:
         if self._texts.get(key) != text:
             self.revision += 1
             item["metadata"]["resourceVersion"] = str(self.revision)
+            if key not in self._objects:
+                self._forget_order()
             self._objects[key], self._texts[key] = item, text
         self._gone.pop(key, None)
         return key
@@ -92,6 +96,10 @@ class Store:
         if self._objects.pop(key, None) is not None:
             self.revision += 1
             del self._texts[key]
+            self._forget_order()
+
+    def _forget_order(self) -> None:
+        self._ordered, self._listed = None, {}
 
     def get(self, cluster: str, kind: str, namespace: str, name: str) -> Manifest | None:
         """The object, or None."""
@@ -108,15 +116,17 @@ class Store:
 
     def list(self, cluster: str, kind: str, namespace: str = "") -> tuple[Manifest, ...]:
         """The objects of one kind, by namespace and name; ``cluster`` or ``namespace`` empty: all of them."""
-        return tuple(
-            self._objects[key]
-            for key in self
-            if key.kind == kind and cluster in ("", key.cluster) and namespace in ("", key.namespace)
-        )
+        keys = self._listed.get((cluster, kind))
+        if keys is None:
+            keys = tuple(key for key in self if key.kind == kind and cluster in ("", key.cluster))
+            self._listed[(cluster, kind)] = keys
+        return tuple(self._objects[key] for key in keys if namespace in ("", key.namespace))
 
     def __iter__(self) -> Iterator[Key]:
         """All keys, in order."""
-        return iter(sorted(self._objects))
+        if self._ordered is None:
+            self._ordered = tuple(sorted(self._objects))
+        return iter(self._ordered)
 
     def items(self) -> Iterator[tuple[str, Manifest]]:
         """Pairs of cluster and object, in order: what :func:`chaosnet.policy.world.build` takes."""
@@ -138,6 +148,11 @@ class Store:
     def text(self, cluster: str, kind: str, namespace: str, name: str) -> str:
         """The object's canonical text, without what moves by itself, or empty where it is not there."""
         return self._texts.get(Key(cluster, kind, namespace, name), "")
+
+    def holds(self, cluster: str, manifest: Manifest) -> bool:
+        """Whether an object of a known kind is there just so; cheaper than applying it again."""
+        metadata = manifest["metadata"]
+        return self.text(cluster, manifest["kind"], metadata.get("namespace", ""), metadata["name"]) == canonical(manifest)
 
     def snapshot(self) -> dict[str, str]:
         """Canonical text of every object by its key's text: two snapshots differ exactly where objects do."""

@@ -109,7 +109,9 @@ def place_pods(store: Store, cluster: str, avoid: Iterable[str] = ()) -> None:
             raise InputError(
                 f"Pod {cluster}/{_name(pod)}", f"no address is left in {room.pods} of {room.name}", "give the node a wider range"
             )
-        store.apply(cluster, _placed(pod, room, address))
+        placed = _placed(pod, room, address)
+        if placed != pod:
+            store.apply(cluster, placed)
 
 
 def _annotations(pod: Manifest) -> Mapping[str, str]:

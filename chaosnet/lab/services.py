@@ -45,7 +45,7 @@ def render(store: Store, cluster: str, node: str) -> str:
             elsewhere.append(front)
     room = nodes.get(node)
     own = [str(room.pods), str(ipaddress.IPv4Address(room.address))] if room else []
-    selves = sorted({pod.addresses[0] for pod in census.pods(store, cluster) if pod.node == node and not pod.host_network})
+    selves = sorted(_local_pods(store, cluster, node))
     lines += [
         *_elements("set own", "typeof ip saddr; flags interval", own),
         *_elements("set selves", "typeof ip saddr . ip daddr", (f"{address} . {address}" for address in selves)),
@@ -95,6 +95,13 @@ def fronts(store: Store, cluster: str) -> Iterator[tuple[Front, bool, tuple[Back
 def announced(store: Store, cluster: str, node: str) -> tuple[str, ...]:
     """The ClusterIPs that ``node`` announces to other clusters: those with a ready backend on it."""
     return tuple(sorted({front[0] for front, _, backends in fronts(store, cluster) if any(b.node == node for b in backends)}))
+
+
+def _local_pods(store: Store, cluster: str, node: str) -> Iterator[str]:
+    for pod in store.list(cluster, "Pod"):
+        address = (pod.get("status") or {}).get("podIP")
+        if address and pod["spec"].get("nodeName") == node and not pod["spec"].get("hostNetwork"):
+            yield str(ipaddress.IPv4Address(address))
 
 
 def _chain(chains: dict[str, str], front: Front, sticky: bool, backends: tuple[Backend, ...]) -> str:
