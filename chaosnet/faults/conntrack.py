@@ -19,7 +19,7 @@ Undo removes the rule (or puts back the limit); entries made meanwhile time out 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Dict
 
 from chaosnet.engine.session import current
@@ -30,7 +30,7 @@ from chaosnet.model.edge import Edge
 from chaosnet.model.effect import of
 from chaosnet.model.endpoint import Endpoint
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
-from chaosnet.model.flow import carriers, endpoint_of, inside, outside, witnesses
+from chaosnet.model.flow import carriers, endpoint_of, inside, outside, pod_site, witnesses
 from chaosnet.model.inventory import Inventory, Site, Sites
 from chaosnet.model.place import Place, parse_place
 from chaosnet.model.question import Answer, Conntrack, ConntrackUse, Load, Loaded
@@ -83,22 +83,41 @@ class ExhaustConntrack:
 
 
 def _burst(site: Site, inventory: Inventory) -> Edge:
-    """A DNS edge from a pod on the node to a server elsewhere, else a UDP one: short TCP leaves no entries to count."""
-    near = [pod for pod in inside(site, inventory) if pod.kind == "pod"]
-    home = {address: pod.node for pod in inventory.pods for address in pod.addresses}
+    """A DNS edge over the node, else a UDP one: short TCP leaves no entries to count.
+
+    Whatever a hop is about, the table is the whole node's: any of its pods may fill it, best towards a server elsewhere.
+    """
+    node = replace(site, across=(), toward=())
+    home = {address: (pod.cluster, pod.node) for pod in inventory.pods for address in pod.addresses}
+    here = (site.cluster, site.name)
+    found: list[tuple[int, Edge]] = []
     for service in inventory.services:
-        if any(p.port == 53 and p.protocol == "udp" for p in service.ports) and service.addresses:
-            away = any(home.get(address) != site.name for address in service.backends)
-            for pod in near:
-                if service.cluster == pod.cluster and away and not set(pod.addresses) & set(service.backends):
-                    query = f"{service.name}.{service.namespace}.svc.cluster.local"
-                    there = Endpoint("service", service.cluster, service.namespace, service.name)
-                    return Edge(f"{pod} asks {service.name}", endpoint_of(pod), there, "dns", 53, query=query)
-    seen = [w for w in witnesses(near, outside(site, inventory, elsewhere=False), inventory, "udp") if w.edge.port != 53]
+        if not service.addresses or not any(p.port == 53 and p.protocol == "udp" for p in service.ports):
+            continue
+        servers = {home.get(address) for address in service.backends}
+        there = Endpoint("service", service.cluster, service.namespace, service.name)
+        query = f"{service.name}.{service.namespace}.svc.cluster.local"
+        for pod in inventory.pods:
+            if (
+                pod.cluster == service.cluster
+                and pod.ready
+                and not pod.host_network
+                and not set(pod.addresses) & set(service.backends)
+            ):
+                on = (pod.cluster, pod.node) == here
+                rank = 0 if on and here not in servers else 1 if on else 2 if servers == {here} else 3
+                source = pod_site(pod)
+                found.append((rank, Edge(f"{source} asks {service.name}", endpoint_of(source), there, "dns", 53, query=query)))
+    best = min(found, key=lambda each: each[0], default=(3, None))
+    if best[0] < 3 and best[1] is not None:
+        return best[1]
+    seen = [
+        w
+        for w in witnesses(inside(node, inventory), outside(node, inventory, elsewhere=False), inventory, "udp")
+        if w.edge.port != 53
+    ]
     if not seen:
-        raise Refused(
-            f"exhaust_conntrack.at: no pod on {site} has a DNS or UDP server elsewhere to fill the table by; choose another"
-        )
+        raise Refused(f"exhaust_conntrack.at: no pod on {site} has a DNS or UDP server to fill the table by; choose another node")
     return seen[0].edge
 
 
