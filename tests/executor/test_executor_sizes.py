@@ -60,7 +60,7 @@ def test_refusals(small_lab):
         with pytest.raises(Refused, match="no route"):
             executor.prepare("abcdefgh01", RouteMtu(net.site("r-west"), ("203.0.113.0/24",), 1400))
         net.make(LinkMtu(net.site("a"), 1400))
-        with pytest.raises(Refused, match=r"held by the fault abcdefgh01.*chaosnet undo abcdefgh01"):
+        with pytest.raises(Refused, match=r"the fault abcdefgh01 holds the MTU of eth0.*chaosnet undo abcdefgh01"):
             executor.prepare("abcdefgh02", LinkMtu(net.site("a"), 1300))
 
     small_lab(body)

@@ -122,7 +122,7 @@ class Executor:
         for other, armed in self._tickets.items():
             held = knobs & armed.knobs if other != ticket and not armed.over else set()
             if held:
-                raise Refused(f"{min(held)} is held by the fault {other}; undo that first: chaosnet undo {other}")
+                raise Refused(f"the fault {other} holds {min(held)}; undo it first: chaosnet undo {other}")
         twice = knobs & {knob for _, undo in before for knob in undo.arguments.get("knobs", ())}
         if twice:
             raise Refused(f"{min(twice)} would be changed twice by one fault; leave one change out")
