@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chaosnet.model.inventory import Inventory
-from chaosnet.targets.memory import Clock, MemoryTarget, fresh, two_clusters
+from chaosnet.targets.memory import Clock, MemoryTarget, World, default_world, fresh
 
 # Two shared cores: a slow example is no failure.  Each test says itself how many examples it is worth.
 settings.register_profile("chaosnet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,14 +31,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def memory(tmp_path: Path, clock: Clock) -> Iterator[MemoryTarget]:
+def memory(tmp_path: Path, clock: Clock, world: World) -> Iterator[MemoryTarget]:
     """A fresh in-memory network; ``reopen(memory.ref, clock=clock)`` is another handle on it."""
-    target = fresh(path=tmp_path / "network.json", clock=clock)
+    target = fresh(world, path=tmp_path / "network.json", clock=clock)
     yield target
     target.close()
 
 
 @pytest.fixture(scope="session")
-def inventory() -> Inventory:
+def world() -> World:
+    """The default two clusters."""
+    return default_world()
+
+
+@pytest.fixture
+def inventory(memory: MemoryTarget) -> Inventory:
     """What exists in the default network."""
-    return two_clusters().inventory
+    return memory.inventory()

@@ -5,7 +5,6 @@ it is opened.
 """
 
 import os
-from pathlib import Path
 
 from chaosnet.errors import InputError, TargetGone
 from chaosnet.model.target import Target
@@ -21,15 +20,16 @@ def names() -> tuple[str, ...]:
 def open_target(name: str, lab: str = "", *, owned: bool = True) -> Target:
     """Open the target ``name`` for a run.
 
-    For the lab, ``lab`` is a topology file or the name of a running lab; ``CHAOSNET_LAB``, where it is set, comes first, and
-    with neither it is the default lab.  A running lab is attached to and stays; otherwise one is started, which ends with this
-    process or at ``close``, or stays where ``owned`` is false.  Raises InputError, Unsupported or Refused with a sentence.
+    ``lab`` is a topology file or the name of a running lab (in memory: the ref of a network); ``CHAOSNET_LAB``, where it is
+    set, comes first, and with neither it is the default lab.  A running lab is attached to and stays; otherwise one is
+    started, which ends with this process or at ``close``, or stays where ``owned`` is false.  Raises InputError, Unsupported
+    or Refused with a sentence.
     """
     _known(name)
     if name == "memory":
         from chaosnet.targets import memory
 
-        return memory.fresh()
+        return memory.open_network(os.environ.get("CHAOSNET_LAB") or lab)
     from chaosnet.targets import lab as labs
 
     return labs.open_lab(os.environ.get("CHAOSNET_LAB") or lab, owned=owned)
@@ -41,8 +41,6 @@ def attach(name: str, ref: str) -> Target:
     if name == "memory":
         from chaosnet.targets import memory
 
-        if not Path(ref).exists():
-            raise TargetGone(f"the in-memory network {ref} has ended")
         return memory.reopen(ref)
     from chaosnet.targets import lab as labs
 

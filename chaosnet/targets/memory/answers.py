@@ -46,15 +46,16 @@ from chaosnet.model.question import (
 )
 from chaosnet.targets.memory.attempts import DATAGRAM_HEADERS, TCP_HEADERS, Attempts, Tally
 from chaosnet.targets.memory.history import History
-from chaosnet.targets.memory.network import Flow, Network, key
+from chaosnet.targets.memory.network import Flow, Network
 from chaosnet.targets.memory.sessions import latest, speakers
-from chaosnet.targets.memory.world import DNS_SERVICE
+from chaosnet.targets.memory.world import key
 
 SWEPT = (100, 500, 1000, 1200, 1400, 1500, 3000, 60000)
 """Payload sizes of the TCP sweep, in bytes."""
 _LINE_RATE = 1_000_000_000
 _CONNTRACK_LIMIT = 262_144
-_ORDER = "Established", "Active", "Idle"
+DNS = "kube-dns"
+"""What a pod that serves DNS is called after."""
 
 
 class Answers:
@@ -250,7 +251,7 @@ class Answers:
                     there = pair[1] if key(pair[0]) == key(site) else pair[0]
                     told = self._announced(self.network.nodes[site.cluster, site.name], there)
                     entries += [RouteEntry(range_, there.addresses[0], "uplink", "bird") for range_ in told]
-            router = self.network.routers.get(site.cluster)
+            router = self.network.gateway(site)
             if site.kind == "node" and router is not None:
                 entries.append(RouteEntry("0.0.0.0/0", router.addresses[0], "uplink", "static"))
         for _, change in self.network.here(site, RouteMtu):
@@ -263,20 +264,19 @@ class Answers:
     def service(self, question: ServiceView) -> ServiceSeen:
         """Ready pods behind it, its endpoints, and what each node's rules would send traffic to."""
         named = (question.cluster, question.namespace, question.name)
-        base, now = (
-            next((s for s in inventory.services if (s.cluster, s.namespace, s.name) == named), None)
-            for inventory in (self.network.world.inventory, self.network.inventory)
+        now, old = (
+            next((s for s in services if (s.cluster, s.namespace, s.name) == named), None)
+            for services in (self.network.inventory.services, self.network.present.programmed)
         )
-        if base is None or now is None:
+        if now is None:
             raise Unsupported(f"there is no Service {'/'.join(named)} to look at")
-        ready = {address for pod in self.network.inventory.pods if pod.ready for address in pod.addresses}
         programmed = tuple(
-            (node.name, now.backends if self.network.running(site, "kube-proxy") else base.backends)
+            (node.name, now.backends if self.network.running(site, "kube-proxy") else old.backends if old else ())
             for node in self.network.inventory.nodes
             if node.cluster == question.cluster and node.role == "node"
             for site in (self.network.nodes[node.cluster, node.name],)
         )
-        return ServiceSeen(tuple(a for a in base.backends if a in ready), now.backends, programmed)
+        return ServiceSeen(self.network.present.selected(named), now.backends, programmed)
 
     def conntrack(self, site: Site) -> ConntrackUse:
         """Only connections that a ConntrackPressure counts are tracked here."""
@@ -298,7 +298,7 @@ def roles(site: Site) -> tuple[str, ...]:
         return ("node", "bird", "kube-proxy", "cni", "policy", "endpoints")
     if site.kind == "router":
         return ("node", "bird")
-    return ("dns",) if site.kind == "pod" and DNS_SERVICE in site.name else ()
+    return ("dns",) if site.kind == "pod" and DNS in site.name else ()
 
 
 def _percentile(values: Sequence[float], share: int) -> float:

@@ -14,7 +14,9 @@ from chaosnet.model.change import ConntrackPressure
 from chaosnet.model.edge import Edge, Observation, State
 from chaosnet.model.inventory import Site, one
 from chaosnet.targets.memory.journey import Fate, ends_mtu, fate
-from chaosnet.targets.memory.network import Active, Flow, Network, NoFlow, key
+from chaosnet.targets.memory.network import Flow, Network, NoFlow
+from chaosnet.targets.memory.state import Active
+from chaosnet.targets.memory.world import key
 
 # An IPv4 header with TCP's and its timestamps; with UDP's or ICMP's.
 TCP_HEADERS, DATAGRAM_HEADERS = 52, 28
@@ -110,7 +112,8 @@ class Attempts:
             return Met(states.get(rcode, State.UNRESOLVED), seconds, why or f"{edge.query}: {rcode}")
         address, before = destination.addresses[0], 0.0
         if edge.by_name:
-            home = "cluster.local" if source.cluster == destination.cluster else f"{destination.cluster}.clusterset.local"
+            own = self.network.world.domains.get(source.cluster, "cluster.local")
+            home = own if source.cluster == destination.cluster else f"{destination.cluster}.clusterset.local"
             name = f"{destination.name}.{destination.namespace}.svc.{home}"
             rcode, found, before, _ = self.resolve(source, name, "", timeout, lots)
             if not found:
@@ -225,7 +228,7 @@ class Attempts:
         self, source: Site, name: str, server: str, timeout: float, lots: Random
     ) -> tuple[str, tuple[str, ...], float, str]:
         """Ask ``server`` (empty: the resolver of the source's cluster): rcode, addresses, seconds and why not."""
-        address = server or self.network.resolver(source.cluster)
+        address = server or self.network.world.resolvers.get(source.cluster, "")
         if not address:
             return "REFUSED", (), 0.0, f"the cluster {source.cluster} has no DNS Service"
         met = self.exchange(source, address, "udp", 53, len(name) + 18, len(name) + 34, timeout, lots)
@@ -233,7 +236,7 @@ class Attempts:
             return "TIMEOUT", (), timeout, met.detail
         if met.server is None or not self.network.running(met.server, "dns"):
             return "REFUSED", (), met.seconds, met.detail or f"no DNS server runs at {met.server}"
-        found, seconds = self.network.addresses_of(name, met.server.cluster), met.seconds
+        found, seconds = self.network.present.names.get(met.server.cluster, {}).get(name.rstrip(".").lower(), ()), met.seconds
         for trouble in self.network.dns_troubles(met.server, name):
             if trouble.mode == "slow":
                 seconds += trouble.delay

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from chaosnet.model.change import ConntrackPressure, Filter, LinkMtu, Match, RouteMtu, Shape
 from chaosnet.model.inventory import Site
-from chaosnet.targets.memory.network import SOURCE_PORT, Active, Flow, Network
+from chaosnet.policy.decide import decide
+from chaosnet.targets.memory.network import SOURCE_PORT, Flow, Network
 from chaosnet.targets.memory.packets import Packet, matches, within
+from chaosnet.targets.memory.state import Active
 
 STATION_SECONDS = 0.00005
 """What one station adds to a packet's way."""
@@ -45,7 +47,8 @@ class Fate:
 
 def interface_mtu(network: Network, station: Site, neighbour: Site) -> int:
     """The MTU of the station's interface towards its neighbour."""
-    mtu = network.world.mtu_pods if "pod" in (station.kind, neighbour.kind) else network.world.mtu_underlay
+    pods = "pod" in (station.kind, neighbour.kind)
+    mtu = network.world.mtu_pods.get(station.cluster, 1500) if pods else network.world.mtu_underlay
     for _, change in network.here(station, LinkMtu):
         if _is_that_interface(change.site, neighbour):
             mtu = change.mtu
@@ -80,6 +83,8 @@ def fate(network: Network, flow: Flow, forth: bool, size: int, new: bool = False
         came, goes = (Packet(*pair, flow.protocol, *ports, size=size, new=new) for pair in pairs[i])
         if i > 0 and (end := journey.enter(station, way[i - 1], came)):
             return end
+        if new and station.kind == "node" and (why := denied(network, way, i, goes)):
+            return journey.end("lost", why)
         if i < len(way) - 1:
             journey.met += [Encounter(active, 1.0, "rewrite") for at, active in flow.rewrites if forth and at == i]
             if i > 0 and network.sysctl(station, "net.ipv4.ip_forward") == "0":
@@ -89,6 +94,17 @@ def fate(network: Network, flow: Flow, forth: bool, size: int, new: bool = False
             if end := journey.leave(station, way[i + 1], goes):
                 return end
     return journey.end("arrived")
+
+
+def denied(network: Network, way: tuple[Site, ...], i: int, packet: Packet) -> str:
+    """Why the policies that the node at ``way[i]`` enforces forbid a new connection between pods of its own, or empty."""
+    if not network.running(way[i], "policy"):
+        return ""
+    world = network.present.policies
+    decision = decide(world, world.end(packet.source), world.end(packet.destination), packet.protocol, packet.destination_port)
+    leaves, enters = i > 0 and way[i - 1].kind == "pod", i + 1 < len(way) and way[i + 1].kind == "pod"
+    sides = ((leaves, decision.egress), (enters, decision.ingress))
+    return "; ".join(side.reason for ours, side in sides if ours and not side.allowed)
 
 
 def _is_that_interface(site: Site, neighbour: Site) -> bool:

@@ -12,9 +12,11 @@ from itertools import pairwise
 from typing import TypeVar
 
 from chaosnet.model.change import Change, DaemonState, DnsAnswer, Filter, Object, Rewrite, Sysctl
-from chaosnet.model.inventory import Inventory, Service, Site
+from chaosnet.model.inventory import Service, Site
 from chaosnet.targets.memory.packets import Packet, matches
-from chaosnet.targets.memory.world import DNS_NAMESPACE, DNS_SERVICE, World, node_site, pod_site
+from chaosnet.targets.memory.present import Present
+from chaosnet.targets.memory.state import Active
+from chaosnet.targets.memory.world import World, key, node_site, pod_site
 
 SOURCE_PORT = 40000
 """What every client port is here."""
@@ -23,15 +25,6 @@ _Kind = TypeVar("_Kind", bound=Change)
 
 Session = frozenset[str]
 """A BGP session: the :func:`key` of either speaker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """One change in force: the ticket it belongs to and its number there."""
-
-    ticket: str
-    index: int
-    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +52,6 @@ class NoFlow:
     by: Active | None = None
 
 
-def key(site: Site) -> str:
-    """A site's identity, whatever it is turned towards."""
-    return f"{site.kind}:{site.cluster}/{site.namespace}/{site.name}"
-
-
 def session(one: Site, other: Site) -> Session:
     """The BGP session of two speakers."""
     return frozenset((key(one), key(other)))
@@ -73,23 +61,21 @@ class Network:
     """The world with the changes ``active`` in force and the BGP sessions ``down``."""
 
     def __init__(
-        self,
-        world: World,
-        inventory: Inventory,
-        active: Sequence[Active] = (),
-        down: frozenset[Session] = frozenset(),
+        self, world: World, present: Present, active: Sequence[Active] = (), down: frozenset[Session] = frozenset()
     ) -> None:
-        self.world, self.inventory, self.active, self.down = world, inventory, tuple(active), down
-        self.nodes = {(node.cluster, node.name): node_site(node) for node in inventory.nodes}
-        self.routers = {node.cluster: node_site(node) for node in inventory.nodes if node.role == "router"}
-        self.sites = {key(site): site for site in (*self.nodes.values(), *map(pod_site, inventory.pods))}
+        self.world, self.present, self.inventory = world, present, present.inventory
+        self.active, self.down = tuple(active), down
+        self.nodes = {(node.cluster, node.name): node_site(node) for node in self.inventory.nodes}
+        self.routers = {node.name: node_site(node) for node in self.inventory.nodes if node.role == "router"}
+        self.sites = {key(site): site for site in (*self.nodes.values(), *map(pod_site, self.inventory.pods))}
+        self._gateways = {router.cluster: router for router in self.routers.values() if router.cluster}
         self._at_address = {address: site for site in self.sites.values() for address in site.addresses}
-        self._service_at = {address: service for service in inventory.services for address in service.addresses}
+        self._service_at = {address: service for service in self.inventory.services for address in service.addresses}
+        self._programmed = {address: service for service in present.programmed for address in service.addresses}
         self._at_site: dict[str, list[Active]] = {}
         for one in active:
             if not isinstance(one.change, Object):
                 self._at_site.setdefault(key(one.change.site), []).append(one)
-        self._listeners = world.listeners()
 
     # -- what is where ---------------------------------------------------------------------------------------------
 
@@ -120,30 +106,7 @@ class Network:
 
     def listens(self, address: str, protocol: str, port: int) -> bool:
         """Whether something answers there; ICMP always is."""
-        return protocol == "icmp" or (protocol, port) in self._listeners.get(address, ())
-
-    def resolver(self, cluster: str) -> str:
-        """The address of the cluster's DNS Service, or empty."""
-        return next(
-            (
-                service.addresses[0]
-                for service in self.inventory.services
-                if (service.cluster, service.namespace, service.name) == (cluster, DNS_NAMESPACE, DNS_SERVICE)
-            ),
-            "",
-        )
-
-    def addresses_of(self, name: str, cluster: str) -> tuple[str, ...]:
-        """What a DNS server of ``cluster`` truly answers for ``name``: Services, of other clusters by clusterset.local."""
-        labels = name.rstrip(".").split(".")
-        if len(labels) < 4:
-            return ()
-        service, namespace, word, *zone = labels
-        home = cluster if zone == ["cluster", "local"] else zone[0] if zone[1:] == ["clusterset", "local"] else ""
-        for one in self.inventory.services:
-            if word == "svc" and (one.cluster, one.namespace, one.name) == (home, namespace, service):
-                return one.addresses
-        return ()
+        return protocol == "icmp" or (protocol, port) in self.present.listeners.get(address, ())
 
     def dns_troubles(self, server: Site, name: str) -> Iterator[DnsAnswer]:
         """What is wrong with the answers of the DNS server at ``server`` for ``name``."""
@@ -157,27 +120,30 @@ class Network:
         """Whether the BGP session between two speakers is established."""
         return session(one, other) not in self.down
 
+    def gateway(self, site: Site) -> Site | None:
+        """The router that a node's cluster hangs on; a router itself."""
+        return self.routers.get(site.name) if site.kind == "router" else self._gateways.get(site.cluster)
+
     def routers_between(self, one: Site, other: Site) -> tuple[Site, ...]:
         """The routers from the cluster of ``one`` to that of ``other``, by the links; empty where none join them."""
-        start, goal = self.routers.get(one.cluster), self.routers.get(other.cluster)
+        start, goal = self.gateway(one), self.gateway(other)
         if start is None or goal is None:
             return ()
         neighbours: dict[str, set[str]] = {}
         for a, b in self.inventory.links:
             neighbours.setdefault(a, set()).add(b)
             neighbours.setdefault(b, set()).add(a)
-        by_name = {router.name: router for router in self.routers.values()}
         before: dict[str, str] = {start.name: ""}
         waiting = deque([start.name])
         while waiting and goal.name not in before:
             name = waiting.popleft()
-            for following in sorted((neighbours.get(name, set()) & by_name.keys()) - before.keys()):
+            for following in sorted((neighbours.get(name, set()) & self.routers.keys()) - before.keys()):
                 before[following] = name
                 waiting.append(following)
         chain: list[Site] = []
         name = goal.name if goal.name in before else ""
         while name:
-            chain.append(by_name[name])
+            chain.append(self.routers[name])
             name = before[name]
         return tuple(reversed(chain))
 
@@ -197,7 +163,7 @@ class Network:
         if head.cluster == tail.cluster:
             if not (before or behind) or self.session_up(head, tail):
                 return (*before, head, tail, *behind)
-            chain: tuple[Site, ...] = tuple(r for r in (self.routers.get(head.cluster),) if r is not None)
+            chain: tuple[Site, ...] = tuple(r for r in (self.gateway(head),) if r is not None)
         else:
             chain = self.routers_between(head, tail)
         if not chain:
@@ -222,9 +188,10 @@ class Network:
             wanted = next((p for p in service.ports if p.port == port and p.protocol == protocol), None)
             if wanted is None:
                 return NoFlow(f"the Service {service.name} has no port {port}/{protocol}")
-            if not service.backends:
+            backends = self.backends(service, source)
+            if not backends:
                 return NoFlow(f"the Service {service.name} has no endpoints", refused=source.cluster == service.cluster)
-            backend = service.backends[min(int(choose * len(service.backends)), len(service.backends) - 1)]
+            backend = backends[min(int(choose * len(backends)), len(backends) - 1)]
             target_port = wanted.target
         target = self.owner(backend)
         if target is None or not source.addresses:
@@ -256,6 +223,12 @@ class Network:
                         lost_at = lost_at if rewrite.source in station.addresses else str(station)
             pairs.append((came, now))
         return Flow(way, tuple(pairs), protocol, target_port, tuple(rewrites), lost_at)
+
+    def backends(self, service: Service, source: Site) -> tuple[str, ...]:
+        """Where the rules of the source's node send the Service's traffic: as they were, where kube-proxy is stopped."""
+        if source.cluster == service.cluster and not self.running(self.node_of(source), "kube-proxy"):
+            return self._programmed[service.addresses[0]].backends if service.addresses[0] in self._programmed else ()
+        return service.backends
 
     def _untracked(self, station: Site, addresses: tuple[str, str], protocol: str, port: int) -> Active | None:
         packet = Packet(*addresses, protocol, SOURCE_PORT, port)

@@ -33,8 +33,8 @@ def speakers(network: Network) -> tuple[tuple[Site, Site], ...]:
     for cluster in network.inventory.clusters:
         members = [site for (home, _), site in network.nodes.items() if home == cluster]
         pairs += combinations(members, 2)
-    by_name = {router.name: router for router in network.routers.values()}
-    pairs += [(by_name[a], by_name[b]) for a, b in network.inventory.links if a in by_name and b in by_name]
+    routers = network.routers
+    pairs += [(routers[a], routers[b]) for a, b in network.inventory.links if a in routers and b in routers]
     return tuple(pairs)
 
 

@@ -28,8 +28,16 @@ from chaosnet.model.change import (
     Sysctl,
 )
 from chaosnet.model.codec import from_plain, to_plain
-from chaosnet.targets.memory.network import Active, key
-from chaosnet.targets.memory.world import World
+from chaosnet.targets.memory.world import World, key
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """One change in force: the ticket it belongs to and its number there."""
+
+    ticket: str
+    index: int
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)

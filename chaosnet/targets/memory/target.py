@@ -8,7 +8,7 @@ the times it worked out, on a clock that a test may drive.
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from chaosnet.errors import Refused, TargetError, Unsupported
+from chaosnet.errors import Refused, Unsupported
 from chaosnet.model.change import CHANGES, Change, ConntrackPressure, DaemonState, DnsAnswer, Filter, Object, Shape, say
 from chaosnet.model.codec import to_plain
 from chaosnet.model.edge import Edge, Observation
@@ -18,12 +18,12 @@ from chaosnet.model.question import Answer, Counters, Question
 from chaosnet.model.ticket import Undo
 from chaosnet.targets.memory.answers import Answers, roles
 from chaosnet.targets.memory.attempts import Attempts, Tally
-from chaosnet.targets.memory.history import History, inventory_with
-from chaosnet.targets.memory.network import Network, key
-from chaosnet.targets.memory.state import Kept, State, spot
-from chaosnet.targets.memory.world import node_site, pod_site
+from chaosnet.targets.memory.history import History
+from chaosnet.targets.memory.network import Network
+from chaosnet.targets.memory.present import stored
+from chaosnet.targets.memory.state import Active, Kept, State, spot
+from chaosnet.targets.memory.world import key, node_site, pod_site
 
-_CHANGES = frozenset(CHANGES) - {"Object"}
 _DIRECTIONS, _VERDICTS = ("ingress", "egress"), ("drop", "reject", "untrack")
 _MODES = ("slow", "wrong", "servfail", "nxdomain", "drop")
 
@@ -84,13 +84,12 @@ class MemoryTarget:
     # -- what there is -------------------------------------------------------------------------------------------------
 
     def capabilities(self) -> Capabilities:
-        """Every change but Object, unless made with less."""
-        return Capabilities("memory", _CHANGES - self._lacking.keys(), self._lacking)
+        """Every change, unless made with less."""
+        return Capabilities("memory", frozenset(CHANGES) - self._lacking.keys(), self._lacking)
 
     def inventory(self) -> Inventory:
         """What exists now."""
-        state = self._state()
-        return inventory_with(state.world, state.active(self._now()))
+        return self._history_now().present(self._now()).inventory
 
     def settle(self, timeout: float) -> None:
         """Ready at once."""
@@ -100,8 +99,8 @@ class MemoryTarget:
         """What it is, in words."""
         world = self._state().world
         return {
-            "network": "in memory: nothing here is real",
-            "clusters": ", ".join(world.inventory.clusters),
+            "network": f"{world.name}, in memory: nothing here is real",
+            "clusters": ", ".join(world.domains),
             "bgp": f"hold {world.hold:g} s, keepalive {world.keepalive:g} s, retry {world.retry:g} s",
         }
 
@@ -176,12 +175,15 @@ class MemoryTarget:
         """Everything that a change can touch, as text by key."""
         state, now = self._state(), self._now()
         world = state.world
-        entries = {f"mtu {key(site)}": str(world.mtu_underlay) for site in self._sites() if site.kind != "pod"}
-        entries |= {f"mtu {key(site)}": str(world.mtu_pods) for site in self._sites() if site.kind == "pod"}
-        entries |= {f"daemon {key(site)} {role}": "running" for site in self._sites() for role in roles(site)}
+        present = self._history_now().present(now)
+        entries = {f"object {name}": text for name, text in present.objects.items()}
+        for site in self._sites():
+            mtu = world.mtu_pods.get(site.cluster, 1500) if site.kind == "pod" else world.mtu_underlay
+            entries |= {f"mtu {key(site)}": str(mtu)} | {f"daemon {key(site)} {role}": "running" for role in roles(site)}
         entries |= dict(state.foreign)
         for active in state.active(now):
-            entries[spot(active.change) or f"rule {active.ticket} {active.index}"] = say(active.change)
+            if not isinstance(active.change, Object):
+                entries[spot(active.change) or f"rule {active.ticket} {active.index}"] = say(active.change)
         return entries | {f"fuse {fuse.ticket}": "armed" for fuse in state.fuses if fuse.end() > now}
 
     def forget(self, sites: Sequence[Site]) -> tuple[str, ...]:
@@ -247,7 +249,7 @@ class MemoryTarget:
     def _history_now(self) -> History:
         state = self._state()
         if self._history is None or self._history[0] is not state:
-            self._history = (state, History(state))
+            self._history = (state, History(state, self._history[1] if self._history else None))
         return self._history[1]
 
     def _attempts_at(self, at: float) -> Attempts:
@@ -257,7 +259,7 @@ class MemoryTarget:
         return self._attempts[1]
 
     def _sites(self) -> tuple[Site, ...]:
-        inventory = self._state().world.inventory
+        inventory = self.inventory()
         return (*map(node_site, inventory.nodes), *map(pod_site, inventory.pods))
 
     def _check(self, ticket: str, change: Change) -> None:
@@ -265,12 +267,11 @@ class MemoryTarget:
         if lacking := self.capabilities().lacks(change):
             raise Unsupported(lacking)
         if isinstance(change, Object):
-            raise Unsupported("the memory target holds no API objects")
-        known = {key(site) for site in self._sites()}
-        if change.site.kind in ("service", "address"):
+            stored(self._state().world, (*self._state().active(self._now()), Active(ticket, 0, change)))
+        elif change.site.kind in ("service", "address"):
             raise Unsupported(f"a change cannot sit at {change.site}: it is a peer, not a place")
-        if key(change.site) not in known:
-            raise TargetError(f"there is no {change.site} in this network")
+        elif key(change.site) not in {key(site) for site in self._sites()}:
+            raise Refused(f"there is no {change.site} in this network now; choose a place that is there")
         if problem := _problem(change):
             raise Unsupported(f"{say(change)}: {problem}")
         state, what = self._state(), spot(change)
