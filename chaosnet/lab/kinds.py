@@ -54,11 +54,11 @@ def identify(manifest: object, place: str) -> tuple[str, str, str]:
         if api.rpartition("/")[0] in _OLD_GROUPS:
             raise InputError(f"{place}: {kind} {name}: apiVersion", f"{fields.show(api)} is gone", f"write {known.api}")
         kind, known = f"{kind}.{api.rpartition('/')[0]}", None
-    given = metadata.get("namespace")
+    given = fields.given(metadata.get("namespace"), "")
     if (known is not None and not known.namespaced) or (known is None and not given):
         namespace = ""
     else:
-        namespace = fields.dns_label(given or "default", f"{place}: {kind} {name}: metadata.namespace")
+        namespace = fields.dns_label(fields.given(given, "default"), f"{place}: {kind} {name}: metadata.namespace")
     return kind, namespace, name
 
 
@@ -153,7 +153,7 @@ def _pod_spec(manifest: Manifest, place: str) -> None:
         for number, entry in enumerate(entries):
             port = fields.mapping(entry, f"{where}.ports[{number}]")
             fields.whole(port.get("containerPort"), f"{where}.ports[{number}].containerPort", 1, 65535)
-            fields.one_of(port.get("protocol") or "TCP", f"{where}.ports[{number}].protocol", fields.PROTOCOLS)
+            fields.one_of(fields.given(port.get("protocol"), "TCP"), f"{where}.ports[{number}].protocol", fields.PROTOCOLS)
             if port.get("name"):
                 fields.port(fields.text(port["name"], f"{where}.ports[{number}].name"), f"{where}.ports[{number}].name")
 
@@ -179,12 +179,14 @@ def _workload(manifest: Manifest, place: str) -> None:
 def _service(manifest: Manifest, place: str) -> None:
     spec = fields.mapping(manifest.get("spec"), f"{place}: spec")
     kind = fields.one_of(
-        spec.get("type") or "ClusterIP", f"{place}: spec.type", ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+        fields.given(spec.get("type"), "ClusterIP"),
+        f"{place}: spec.type",
+        ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
     )
     fields.labels(spec.get("selector"), f"{place}: spec.selector")
     if spec.get("clusterIP") not in (None, "", "None"):
         address(spec["clusterIP"], f"{place}: spec.clusterIP")
-    fields.one_of(spec.get("sessionAffinity") or "None", f"{place}: spec.sessionAffinity", ("None", "ClientIP"))
+    fields.one_of(fields.given(spec.get("sessionAffinity"), "None"), f"{place}: spec.sessionAffinity", ("None", "ClientIP"))
     ports = fields.items(spec.get("ports"), f"{place}: spec.ports")
     if not ports and kind != "ExternalName" and spec.get("clusterIP") != "None":
         raise InputError(f"{place}: spec.ports", "there is no port", "a Service has at least one")
@@ -193,7 +195,7 @@ def _service(manifest: Manifest, place: str) -> None:
         where = f"{place}: spec.ports[{index}]"
         port = fields.mapping(entry, where)
         number = fields.whole(port.get("port"), f"{where}.port", 1, 65535)
-        protocol = fields.one_of(port.get("protocol") or "TCP", f"{where}.protocol", fields.PROTOCOLS)
+        protocol = fields.one_of(fields.given(port.get("protocol"), "TCP"), f"{where}.protocol", fields.PROTOCOLS)
         if port.get("targetPort") is not None:
             fields.port(port["targetPort"], f"{where}.targetPort")
         if port.get("name"):
@@ -222,8 +224,8 @@ def _endpoint_ports(value: object, place: str) -> None:
     for index, entry in enumerate(fields.items(value, place)):
         port = fields.mapping(entry, f"{place}[{index}]")
         fields.whole(port.get("port"), f"{place}[{index}].port", 1, 65535)
-        fields.one_of(port.get("protocol") or "TCP", f"{place}[{index}].protocol", fields.PROTOCOLS)
-        fields.text(port.get("name") or "", f"{place}[{index}].name")
+        fields.one_of(fields.given(port.get("protocol"), "TCP"), f"{place}[{index}].protocol", fields.PROTOCOLS)
+        fields.text(fields.given(port.get("name"), ""), f"{place}[{index}].name")
 
 
 def _endpoints(manifest: Manifest, place: str) -> None:

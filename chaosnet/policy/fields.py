@@ -27,6 +27,11 @@ def show(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def given(value: object, default: object) -> object:
+    """``value``, or ``default`` where the field is absent, null or empty text, as the API server defaults it."""
+    return default if value is None or value == "" else value
+
+
 def mapping(value: object, place: str, allowed: Sequence[str] | None = None) -> Mapping[str, Any]:
     """``value`` as a mapping (None: an empty one) with no other keys than ``allowed``, if that is given."""
     if value is None:

@@ -88,7 +88,7 @@ def parse_policy(manifest: Mapping[str, Any], cluster: str = "", place: str = ""
     """A NetworkPolicy manifest to a value; InputError names ``place`` and the field."""
     where = place or "NetworkPolicy"
     metadata = fields.mapping(manifest.get("metadata"), f"{where}: metadata")
-    namespace = fields.dns_label(metadata.get("namespace") or "default", f"{where}: metadata.namespace")
+    namespace = fields.dns_label(fields.given(metadata.get("namespace"), "default"), f"{where}: metadata.namespace")
     name = fields.name(metadata.get("name"), f"{where}: metadata.name")
     fields.mapping(dict(manifest), where, ("apiVersion", "kind", "metadata", "spec", "status"))
     if manifest.get("apiVersion") != API_VERSION:
@@ -190,7 +190,7 @@ def _inside(inner: Network, outer: Network) -> bool:
 
 def _port(value: object, place: str) -> Port:
     body = fields.mapping(value, place, ("protocol", "port", "endPort"))
-    protocol = fields.one_of(body.get("protocol") or "TCP", f"{place}.protocol", fields.PROTOCOLS)
+    protocol = fields.one_of(fields.given(body.get("protocol"), "TCP"), f"{place}.protocol", fields.PROTOCOLS)
     given, end = body.get("port"), body.get("endPort")
     port = None if given is None else fields.port(given, f"{place}.port")
     if end is None:
