@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from chaosnet import shipped
+from chaosnet.cli import frame
 from chaosnet.errors import InputError
 from chaosnet.validate import first_problem, problems
 
@@ -66,9 +67,14 @@ def test_there_are_enough_of_them() -> None:
 @pytest.mark.parametrize(
     ("kind", "piece", "document"), WRONG, ids=[f"{kind}-{piece}-{n}" for n, (kind, piece, _) in enumerate(WRONG)]
 )
-def test_each_mistake_is_named(tmp_path: Path, kind: str, piece: str, document: Any) -> None:
-    said = sentences(written(tmp_path, document))
-    assert any(piece.lower() in text.lower() for text in said), said or "nothing was found"
+def test_each_mistake_is_named(
+    tmp_path: Path, kind: str, piece: str, document: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, document)
+    assert frame.main(["validate", str(path)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said == sentences(path)
+    assert any(piece.lower() in text.lower() for text in said), said
 
 
 @pytest.mark.parametrize(("piece", "text"), mutants.TEXTS, ids=range(len(mutants.TEXTS)))
