@@ -33,10 +33,10 @@ def topology_file(lab: str) -> Path:
     """The topology file that ``lab`` names: a path, or the plain name of one that comes with chaosnet; empty is the default."""
     if not lab:
         return default_lab()
-    shipped = default_lab().with_name(f"{lab}.yaml")
     path = Path(lab)
     if path.is_file():
         return path
+    shipped = default_lab().parent / f"{path.name}.yaml"
     if "/" not in lab and shipped.is_file():
         return shipped
     raise InputError("the lab", f"{lab!r} is neither a running lab nor a topology file", "see chaosnet lab ls, or give a path")
