@@ -112,7 +112,7 @@ def _picture(shape: Timeline, width: int) -> Iterator[Text]:
         bar = "█" * max(1, last - first) + ("" if span.closed else " not undone")
         yield Text.assemble((_label(span.name, margin), "bold"), " " * first, (bar, "bold"))
     for group in shape.groups:
-        yield Text(group.title, "red" if group.kind == "collateral" else "dim")
+        yield Text(words.short(group.title, width), "red" if group.kind == "collateral" else "dim")
         for lane in group.lanes:
             yield Text.assemble(_label(f"  {lane.name}", margin), *_cells(lane, shape.end, plot))
     if shape.groups:

@@ -44,7 +44,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Lanes under one heading.  ``kind`` is break, open, collateral, hold, may, others or unsteady."""
+    """Lanes under one heading.  ``kind`` is break, open, collateral, hold, may, others, closed or unsteady."""
 
     kind: str
     title: str
@@ -93,7 +93,7 @@ def timeline(record: RunRecord) -> Timeline:
     collateral = words.hit(record)
     sorted_out: dict[str, list[EdgeRecord]] = {
         "break": [], "open": [], "collateral": [], "hold": [], "may": [], "others": [],
-        "unsteady": [],
+        "closed": [], "unsteady": [],
     }  # fmt: skip
     for edge in record.edges:
         sorted_out[_group(edge, collateral)].append(edge)
@@ -101,7 +101,12 @@ def timeline(record: RunRecord) -> Timeline:
     groups = []
     for kind, edges in sorted_out.items():
         lanes = [Lane(edge.name, stretches(edge.samples, end)) for edge in edges]
-        shown, rest = _fold(_alike(lanes), 0 if kind in ("others", "unsteady") else MOST_LANES)
+        if kind in _ONLY_TOLD:
+            if lanes:
+                groups.append(Group(kind, f"{words.count(len(lanes), 'edge')} {_TITLES[kind]}", ()))
+                folded += lanes
+            continue
+        shown, rest = _fold(_alike(lanes), 0 if kind == "others" else MOST_LANES)
         folded += rest
         if rest:
             more = "more " if shown else ""
@@ -119,8 +124,13 @@ _TITLES = {
     "hold": "Must hold",
     "may": "May change",
     "others": "Everything else that was watched",
-    "unsteady": "Not steady before the fault, so not judged",
+    "closed": "closed before the fault, and all through it",
+    "unsteady": "not steady before the fault, so not judged",
 }
+
+
+# Groups without a lane: a band of trouble that was there all along would only draw the eye.
+_ONLY_TOLD = ("closed", "unsteady")
 
 
 def _group(edge: EdgeRecord, collateral: frozenset[str]) -> str:
@@ -130,7 +140,9 @@ def _group(edge: EdgeRecord, collateral: frozenset[str]) -> str:
         return "unsteady"
     if edge.expected in ("break", "open", "may"):
         return edge.expected
-    return "hold" if edge.declared else "others"
+    if edge.declared:
+        return "hold"
+    return "others" if words.passes(edge.before) or words.changed(edge) or not edge.before else "closed"
 
 
 def _end(record: RunRecord) -> float:

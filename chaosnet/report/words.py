@@ -10,6 +10,9 @@ from chaosnet.report.record import EdgeRecord, FaultRecord, Json, RunRecord
 
 VERDICTS = {"pass": "Passed", "fail": "Failed", "inconclusive": "Inconclusive"}
 
+# So many items of a measured list are spelt out.
+_MOST_LISTED = 16
+
 # One letter a state, so that the picture reads in grey; open has none, for calm is the absence of marks.
 LETTERS = {
     "open": "", "degraded": "D", "refused": "R", "reset": "X", "unresolved": "N", "timed out": "T", "unknown": "?",
@@ -84,8 +87,9 @@ def value(plain: Json) -> str:
     if isinstance(plain, str):
         return plain
     if isinstance(plain, list):
-        return ", ".join(value(item) for item in plain) or "none"
-    return ", ".join(f"{label(key)} {value(item)}" for key, item in plain.items() if key != "kind_") or "none"
+        more = f" and {len(plain) - _MOST_LISTED} more" if len(plain) > _MOST_LISTED else ""
+        return ", ".join(value(item) for item in plain[:_MOST_LISTED]) + more or "none"
+    return ", ".join(f"{name} {text}" for name, text in pairs(plain)) or "none"
 
 
 def label(key: str) -> str:
@@ -98,8 +102,20 @@ def pairs(plain: Json) -> tuple[tuple[str, str], ...]:
     if plain is None or plain == {} or plain == "":
         return ()
     if isinstance(plain, dict):
-        return tuple((label(key), value(item)) for key, item in plain.items() if key != "kind_")
+        said = {key: item for key, item in plain.items() if key != "kind_" and item not in (None, "", [], {})}
+        return tuple((label(key), value(item)) for key, item in said.items())
     return (("", value(plain)),)
+
+
+def settings(fault: FaultRecord) -> tuple[tuple[str, str], ...]:
+    """The fault's settings as labelled values, without its places, which stand in its name."""
+    plain = {
+        key: item for key, item in fault.settings.items() if not (isinstance(item, dict) and item.get("kind_") == "Place")
+    }
+    seconds = plain.get("duration")
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
+        plain["duration"] = say_seconds(seconds)
+    return pairs(plain)
 
 
 def held(answer: Json) -> str:
@@ -150,7 +166,7 @@ def worth_telling(edge: EdgeRecord, record: RunRecord) -> bool:
 
 
 def table_edges(record: RunRecord) -> tuple[tuple[EdgeRecord, ...], tuple[EdgeRecord, ...]]:
-    """The edges to put before the reader's eyes, and the rest.
+    """The edges to put before the reader's eyes, those that had to change first, then collateral; and the rest.
 
     Three or more edges of one wildcard (``peering[a→b]``) that all held go as one, without a place; each is in the rest.
     """
@@ -169,6 +185,7 @@ def table_edges(record: RunRecord) -> tuple[tuple[EdgeRecord, ...], tuple[EdgeRe
         else:
             shown += family
     kept = {id(edge) for edge in shown}
+    shown.sort(key=lambda edge: (edge.expected not in ("break", "open"), edge.name not in hit(record)))
     return tuple(shown), tuple(edge for edge in record.edges if id(edge) not in kept)
 
 

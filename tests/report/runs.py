@@ -80,7 +80,8 @@ def fault(**more: Any) -> Raw:
     """The first hop from test to prod shrunk to 1450 bytes, proven, held and undone."""
     return {
         "id": "k3v9x0q2mw", "kind": "shrink_mtu", "target": "lab", "at": ["node:test/test-1"],
-        "settings": {"at": "hop:upload/source-node", "mtu": 1450, "icmp": "drop", "duration": 60.0, "scope": "route"},
+        "settings": {"at": {"kind_": "Place", "kind": "hop", "name": "upload", "spot": "source-node", "endpoint": None},
+                     "mtu": 1450, "icmp": "drop", "duration": 60.0, "scope": "route"},
         "changes": ["route MTU 1450 towards 10.1.1.0/24, 10.1.2.0/24, 10.1.3.0/24 and 1 more at node:test/test-1",
                     "drop egress ICMP fragmentation-needed to 10.0.1.7 at node:test/test-1"],
         "proven": True, "held": True,

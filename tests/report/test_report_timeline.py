@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -107,12 +108,18 @@ def test_a_crowd_is_folded_and_every_edge_is_somewhere(run_record: RunOf) -> Non
     assert all(len(group.lanes) <= MOST_LANES + 1 for group in shape.groups)
     names = {lane.name for group in shape.groups for lane in group.lanes} | {lane.name for lane in shape.folded}
     assert {edge.name for edge in record.edges} <= names
-    assert [group.kind for group in shape.groups][-1] == "unsteady"
+    assert (shape.groups[-1].title, shape.groups[-1].lanes) == ("30 edges not steady before the fault, so not judged", ())
+
+
+def test_what_was_closed_all_along_draws_no_eye(run_record: RunOf) -> None:
+    record = run_record("black_hole")
+    shut = replace(record.edges[-1], before="timed out", during="timed out", after="timed out")
+    groups = timeline(replace(record, edges=(*record.edges[:-1], shut))).groups
+    assert (groups[-1].title, groups[-1].lanes) == ("1 edge closed before the fault, and all through it", ())
+    assert "31 edges" in groups[-2].lanes[0].name
 
 
 def test_an_undo_that_never_came_leaves_the_span_open(run_record: RunOf) -> None:
-    from dataclasses import replace
-
     record = run_record("aborted")
     fault = replace(record.faults[0], times=replace(record.faults[0].times, undo=None))
     (span,) = timeline(replace(record, faults=(fault,))).spans
