@@ -133,6 +133,10 @@ class World:
         """One rule in a table ``t`` of its own at ``name``; ``lift`` removes it."""
         self.nft(name, f"table inet t {{\n chain c {{\n type filter hook {hook} priority -10;\n {rule}\n }}\n}}")
 
+    def track(self, name: str) -> None:
+        """Connection tracking, which begins with the first rule that needs it."""
+        self.nft(name, "table inet tracking {\n chain c {\n type filter hook forward priority -20;\n ct state established counter\n }\n}")
+
     def lift(self, name: str) -> None:
         """Remove what ``drop`` added."""
         self.nft(name, "delete table inet t")
