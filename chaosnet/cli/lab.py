@@ -258,9 +258,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
     if not wanted:
         wanted = [_chosen("")] if not every else []
     for name in wanted:
-        target = _open(name)
-        target.end()
-        running.await_end(name)
+        _open(name).end()
         click.echo(f"lab {name} is gone")
 
 

@@ -201,9 +201,12 @@ class LabTarget:
             wire.close()
 
     def end(self) -> None:
-        """End the lab, whoever started it."""
+        """End the lab, whoever started it; it is gone when this returns."""
+        keeper = running.find(self.ref, self._home)
         self._call("end")
         self.close()
+        if keeper is not None:
+            running.await_end(keeper, self._home)
 
     def close(self) -> None:
         """Let go.  A lab that this process started goes away, and is gone when this returns."""
@@ -212,9 +215,11 @@ class LabTarget:
         for wire in idle:
             wire.close()
         if self._owner >= 0:
+            keeper = running.find(self.ref, self._home)
             os.close(self._owner)
             self._owner = -1
-            running.await_end(self.ref, self._home)
+            if keeper is not None:
+                running.await_end(keeper, self._home)
 
 
 def _line(wire: socket.socket) -> bytes:

@@ -125,6 +125,9 @@ async def _keep(order: Order, network: Topology, store: Store, held: Claim, bega
     await over.wait()
     board.close()
     watcher.cancel()
+    # All others first, so that whoever sees the record go finds nothing left of the lab.
+    loop.remove_signal_handler(signal.SIGCHLD)
+    lab.processes.end()
     held.release()
 
 

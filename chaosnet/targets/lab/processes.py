@@ -72,6 +72,18 @@ class Processes:
         if child in self._ended:
             os.kill(child, number)
 
+    def end(self) -> None:
+        """Kill every process of the lab but this one, its init, and wait until they are gone."""
+        try:
+            os.kill(-1, signal.SIGKILL)  # kill(2): all of this PID namespace
+        except ProcessLookupError:
+            return
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
     def reap(self) -> None:
         """Collect every child that is over; for the SIGCHLD handler."""
         while True:

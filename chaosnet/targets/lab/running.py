@@ -203,10 +203,18 @@ def dial(name: str, place: Home | None = None) -> socket.socket:
         os.close(folder)
 
 
-def await_end(name: str, place: Home | None = None, timeout: float = 10.0) -> None:
-    """Return when no lab of that name runs; TargetError after ``timeout`` seconds."""
+def _lives(pid: int) -> bool:
+    """Whether a process is there and not a zombie (proc(5): the state follows the command's closing parenthesis)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def await_end(lab: Running, place: Home | None = None, timeout: float = 10.0) -> None:
+    """Return when a lab is gone, and its keeper with it; TargetError after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
-    while find(name, place) is not None:
+    while _lives(lab.pid) or find(lab.name, place) == lab:
         if time.monotonic() > deadline:
-            raise TargetError(f"the lab {name} does not end; kill its keeper: see chaosnet lab ls")
+            raise TargetError(f"the lab {lab.name} does not end; kill its keeper, process {lab.pid}")
         time.sleep(0.005)
