@@ -4,6 +4,7 @@ Options to orders, endings to words and exit status; the work is :mod:`chaosnet.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ def command(
       chaosnet run --placebo my-drill.yaml      # must end inconclusive
     """
     from chaosnet.cli.supervise import Ended, Order, reported, supervise
+    from chaosnet.engine.experiment import parse_spec
     from chaosnet.engine.session import folder_for
+    from chaosnet.validate import load
 
     if contexts and target != "kubernetes":
         raise InputError("--context", f"{contexts[0]!r} has no meaning on the {target} target", "use it with --target kubernetes")
@@ -50,7 +53,8 @@ def command(
             folder = _folder(out, file, number, len(files)) or folder_for(title)
             if not quiet:
                 click.echo(f"{'' if number == 0 else chr(10)}{title}", err=True)
-            ended = supervise(Order(file, target, lab, folder, placebo), _nothing if quiet else progress.show)
+            own = lab or os.environ.get("CHAOSNET_LAB", "") or parse_spec(load(file), file).lab
+            ended = supervise(Order(file, target, own, folder, placebo), _nothing if quiet else progress.show)
         except ChaosnetError as error:
             ended = reported(error)
         endings.append(ended)

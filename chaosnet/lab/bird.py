@@ -133,8 +133,8 @@ def _session(topology: Topology, speaker: str, peer: Peer, timers: Bgp) -> list[
         f"  hold time {timers.hold};",
         f"  keepalive time {timers.keepalive};",
         f"  connect retry time {timers.retry};",
-        # Both ends begin at the same moment here: waiting before the first attempt has no use.
-        "  connect delay time 1;",
+        # The end with the higher address dials and the other waits for it: no collisions, and who listens is known.
+        f"  connect delay time {1 if IPv4Address(peer.local) > IPv4Address(peer.address) else 1 + timers.retry};",
         f"  error wait time 1, {max(1, timers.retry)};",
         f"  ipv4 {{ import all; export where {export};{' next hop self ebgp;' if inside else ''} }};",
         "}",

@@ -80,19 +80,20 @@ def _replicas(store: Store, cluster: str, item: Manifest, pods: list[Manifest]) 
             vacated.append(_drop(store, cluster, pod))
             pods.remove(pod)
     have = {pod["metadata"]["name"] for pod in pods}
-    gone = {pod["metadata"]["name"] for pod in store.gone(cluster, "Pod", namespace)}
+    gone = {pod["metadata"]["name"]: (pod.get("status") or {}).get("podIP", "") for pod in store.gone(cluster, "Pod", namespace)}
     if item["kind"] == "DaemonSet":
         selector = (item["spec"]["template"]["spec"].get("nodeSelector") or {}).items()
         rooms = placement.rooms(store, cluster).values()
         names = {f"{item['metadata']['name']}-{room.name}": room.name for room in rooms if selector <= room.labels.items()}
     else:
         count = 1 if item["spec"].get("replicas") is None else item["spec"]["replicas"]
-        names = dict.fromkeys(_names(item, count, have, gone), "")
+        names = dict.fromkeys(_names(item, count, have, set(gone)), "")
     for pod in pods:
         if pod["metadata"]["name"] not in names:
             vacated.append(_drop(store, cluster, pod))
     for name, node in names.items():
         if name not in have:
+            vacated.append(gone.get(name, ""))
             store.apply(cluster, _pod(item, name, node, stamp))
     return vacated
 

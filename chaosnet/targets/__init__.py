@@ -20,8 +20,8 @@ def names() -> tuple[str, ...]:
 def open_target(name: str, lab: str = "", *, owned: bool = True) -> Target:
     """Open the target ``name`` for a run.
 
-    ``lab`` is a topology file or the name of a running lab (in memory: the ref of a network); ``CHAOSNET_LAB``, where it is
-    set, comes first, and with neither it is the default lab.  A running lab is attached to and stays; otherwise one is
+    ``lab`` is a topology file or the name of a running lab (in memory: the ref of a network); ``CHAOSNET_LAB`` is asked where
+    it is empty, and with neither it is the default lab.  A running lab is attached to and stays; otherwise one is
     started, which ends with this process or at ``close``, or stays where ``owned`` is false.  Raises InputError, Unsupported
     or Refused with a sentence.
     """
@@ -29,10 +29,10 @@ def open_target(name: str, lab: str = "", *, owned: bool = True) -> Target:
     if name == "memory":
         from chaosnet.targets import memory
 
-        return memory.open_network(os.environ.get("CHAOSNET_LAB") or lab)
+        return memory.open_network(lab or os.environ.get("CHAOSNET_LAB", ""))
     from chaosnet.targets import lab as labs
 
-    return labs.open_lab(os.environ.get("CHAOSNET_LAB") or lab, owned=owned)
+    return labs.open_lab(lab or os.environ.get("CHAOSNET_LAB", ""), owned=owned)
 
 
 def attach(name: str, ref: str) -> Target:

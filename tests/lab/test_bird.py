@@ -59,7 +59,7 @@ protocol bgp to_w_2 {
   hold time 9;
   keepalive time 3;
   connect retry time 3;
-  connect delay time 1;
+  connect delay time 4;
   error wait time 1, 3;
   ipv4 { import all; export where source ~ [ RTS_STATIC, RTS_DEVICE, RTS_BGP ] && net != 192.168.10.0/24; next hop self ebgp; };
 }
@@ -72,7 +72,7 @@ protocol bgp to_r_east {
   hold time 9;
   keepalive time 3;
   connect retry time 3;
-  connect delay time 1;
+  connect delay time 4;
   error wait time 1, 3;
   ipv4 { import all; export where source ~ [ RTS_STATIC, RTS_DEVICE, RTS_BGP ]; };
 }

@@ -7,7 +7,7 @@ say, touching only what changed.  Faults, questions and sockets are others' work
 from collections.abc import Callable, Mapping
 
 from chaosnet.errors import TargetError
-from chaosnet.lab import blueprint, census, controllers, services
+from chaosnet.lab import blueprint, census, controllers, firewall, services
 from chaosnet.lab.objects import Store
 from chaosnet.lab.topology import Topology
 from chaosnet.model.inventory import Inventory, Node, Pod, Site
@@ -54,6 +54,7 @@ class Lab:
         build(self.namespaces, blueprint.join(plans))
         self.reconcile("the lab starts")
         for speaker in self.routing.speakers:
+            self.namespaces.nft(speaker).run(firewall.render())
             self.routing.start(speaker)
 
     def _plan(self, pod: Pod) -> blueprint.Blueprint:
