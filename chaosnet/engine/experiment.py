@@ -32,8 +32,9 @@ class Spec:
     """The block, typed.
 
     ``breaks`` are edges that must stop passing (or degrade), ``opens`` edges that are closed and must open, ``may`` edges
-    that may do either, ``shut`` edges that are closed and must stay so; every other watched edge must hold.  ``interval`` and ``timeout`` are the sampler's, ``recover`` how
-    long recovery may take after undo, all in seconds.  ``lab`` is a topology file or empty (the default lab).
+    that may do either, ``shut`` edges that are closed and must stay so; every other watched edge must hold. ``interval``
+    and ``timeout`` are the sampler's, ``recover`` how long recovery may take after undo, all in seconds. ``lab`` is a
+    topology file or empty (the default lab).
     """
 
     edges: Mapping[str, Edge] = field(default_factory=dict)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaosnet.model.change import Change
-from chaosnet.model.inventory import Site, find
 from chaosnet.model.endpoint import parse_endpoint
+from chaosnet.model.inventory import Site, find
 from chaosnet.targets.lab.namespaces import site_namespace
 
 if TYPE_CHECKING:
