@@ -154,7 +154,11 @@ _HOSTILE = st.one_of(
 )
 # All the words that rendering may use; everything else in a text is a number or an address.
 _WORDS = frozenset(
-    ["add", "table", "inet", "chaosnet_abcdefgh01", "set", "fuse", "typeof", "meta", "nfproto", "flags", "timeout", "element", "ipv4", "ipv6", "chain", "type", "filter", "hook", "priority", "policy", "accept", "flush", "rule", "ip", "ip6", "saddr", "daddr", "protocol", "l4proto", "tcp", "udp", "sctp", "icmp", "ipv6-icmp", "th", "dport", "sport", "counter", "drop", "reject", "with", "reset", "icmpx", "admin-prohibited", "notrack", "prerouting", "output", "forward", "destination-unreachable", "code", "frag-needed", "icmpv6", "packet-too-big", "numgen", "random", "mod", "ct", "state", "established,related", "nat", "postrouting", "snat", "to", "oifname", "iifname", "eth0", "c2_prerouting", "c2_output", "c2_forward", "c2_postrouting"]
+    "add table inet chaosnet_abcdefgh01 set fuse typeof meta nfproto flags timeout element ipv4 ipv6 chain type filter hook "
+    "priority policy accept flush rule ip ip6 saddr daddr protocol l4proto tcp udp sctp icmp ipv6-icmp th dport sport counter "
+    "drop reject with reset icmpx admin-prohibited notrack prerouting output forward destination-unreachable code frag-needed "
+    "icmpv6 packet-too-big numgen random mod ct state established,related nat postrouting snat to oifname iifname eth0 "
+    "c2_prerouting c2_output c2_forward c2_postrouting".split()
 )
 
 
