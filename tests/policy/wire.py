@@ -47,7 +47,10 @@ class Wire:
             self._ip(name, "route add 169.254.1.1 dev lo")
         for name, node in nodes.items():
             others = [other for other in nodes.values() if other is not node]
-            self._ip(name, *(f"route add {other['range']} via {other['address']}" for other in others))
+            # A node's own packets to a Service need some route before they are translated.
+            self._ip(
+                name, "route add default dev up0", *(f"route add {other['range']} via {other['address']}" for other in others)
+            )
 
     def _ip(self, space: str, *lines: str) -> None:
         with self.spaces.inside(space):
@@ -155,6 +158,10 @@ class Wire:
                     return len(self.flows) - 1
                 far.close()
         raise RuntimeError("no listener got the connection")
+
+    def peer(self, flow: int) -> str:
+        """The address at which a live connection really arrived."""
+        return str(self.flows[flow][1].getsockname()[0])
 
     def talk(self, flow: int) -> bool:
         """Whether the live connection still carries bytes there and back."""
