@@ -13,8 +13,9 @@ from statistics import median
 from chaosnet.report import words
 from chaosnet.report.record import MOMENTS, EdgeRecord, RunRecord, Sample
 
-# So many lanes a group are drawn one by one; the rest share one.
+# So many lanes a group are drawn one by one; the rest share one.  What may change is no news, the others less.
 MOST_LANES = 16
+_MOST = {"may": 6, "others": 0}
 
 # The graver a state, the more it must be seen where several share one column.
 _GRAVITY = {
@@ -106,11 +107,10 @@ def timeline(record: RunRecord) -> Timeline:
                 groups.append(Group(kind, f"{words.count(len(lanes), 'edge')} {_TITLES[kind]}", ()))
                 folded += lanes
             continue
-        shown, rest = _fold(_alike(lanes), 0 if kind == "others" else MOST_LANES)
+        shown, rest = _fold(_alike(lanes, end), _MOST.get(kind, MOST_LANES))
         folded += rest
         if rest:
-            more = "more " if shown else ""
-            name = f"{words.count(len(rest), f'{more}edge')}, the worst of them"
+            name = f"worst of {len(rest):,} more" if shown else f"worst of {words.count(len(rest), 'edge')}"
             shown = (*shown, Lane(name, worst(rest, end), len(rest)))
         if shown:
             groups.append(Group(kind, _TITLES[kind], shown))
@@ -138,11 +138,14 @@ def _group(edge: EdgeRecord, collateral: frozenset[str]) -> str:
         return "collateral"
     if edge.before == "unknown":
         return "unsteady"
-    if edge.expected in ("break", "open", "may"):
+    if edge.expected in ("break", "open"):
         return edge.expected
-    if edge.declared:
-        return "hold"
-    return "others" if words.passes(edge.before) or words.changed(edge) or not edge.before else "closed"
+    asked = edge.declared and edge.expected != "may"
+    if not asked and edge.before and not words.passes(edge.before) and not words.changed(edge):
+        return "closed"
+    if edge.expected == "may":
+        return "may"
+    return "hold" if edge.declared else "others"
 
 
 def _end(record: RunRecord) -> float:
@@ -207,25 +210,33 @@ def worst(lanes: Sequence[Lane], end: float, resolution: int = 600) -> tuple[Str
     )  # fmt: skip
 
 
-def _alike(lanes: Sequence[Lane]) -> tuple[Lane, ...]:
-    """Three or more edges of one wildcard (``peering[a→b]``) that stayed in one and the same state share a lane."""
-    families: dict[tuple[str, str], list[Lane]] = {}
+def _alike(lanes: Sequence[Lane], end: float) -> tuple[Lane, ...]:
+    """Three or more edges of one wildcard (``peering[a→b]``) that went through the same at the same time share a lane."""
+    families: list[list[Lane]] = []
     for lane in lanes:
-        families.setdefault(_family(lane), []).append(lane)
+        family = next((family for family in families if _same_course(family[0], lane, end / 30)), None)
+        if family is None:
+            families.append([lane])
+        else:
+            family.append(lane)
     joined: list[Lane] = []
-    for (base, state), family in families.items():
-        if state and len(family) > 2:
-            joined.append(Lane(f"{base} ({len(family)} edges, alike)", family[0].stretches, len(family)))
+    for family in families:
+        if len(family) > 2:
+            name = f"{family[0].name.partition('[')[0]} ({len(family)} edges, alike)"
+            joined.append(Lane(name, family[0].stretches, len(family)))
         else:
             joined += family
     return tuple(joined)
 
 
-def _family(lane: Lane) -> tuple[str, str]:
-    states = {piece.state for piece in lane.stretches}
-    if lane.name.endswith("]") and len(states) == 1:
-        return lane.name.partition("[")[0], states.pop()
-    return lane.name, ""
+def _same_course(one: Lane, other: Lane, tolerance: float) -> bool:
+    return (
+        one.name.endswith("]")
+        and other.name.endswith("]")
+        and one.name.partition("[")[0] == other.name.partition("[")[0]
+        and [piece.state for piece in one.stretches] == [piece.state for piece in other.stretches]
+        and all(abs(a.start - b.start) <= tolerance for a, b in zip(one.stretches, other.stretches, strict=True))
+    )
 
 
 def _fold(lanes: Sequence[Lane], most: int) -> tuple[tuple[Lane, ...], tuple[Lane, ...]]:

@@ -102,6 +102,15 @@ def test_a_wildcard_that_held_shares_one_lane(run_record: RunOf) -> None:
     assert [lane.name for lane in hold.lanes] == ["small", "answer", "inside", "peering (9 edges, alike)"]
 
 
+def test_a_wildcard_that_broke_together_shares_one_lane(run_record: RunOf) -> None:
+    record = run_record("black_hole")
+    upload = record.edges[0]
+    late = tuple(replace(sample, at=sample.at + 9) for sample in upload.samples)
+    edges = [replace(upload, name=f"wild[{i}]") for i in range(4)] + [replace(upload, name="wild[late]", samples=late)]
+    (group,) = timeline(replace(record, edges=tuple(edges))).groups
+    assert [lane.name for lane in group.lanes] == ["wild (4 edges, alike)", "wild[late]"]
+
+
 def test_a_crowd_is_folded_and_every_edge_is_somewhere(run_record: RunOf) -> None:
     record = run_record("crowd")
     shape = timeline(record)

@@ -7,7 +7,7 @@ from chaosnet.report import picture, timeline
 from chaosnet.report.record import RunRecord
 
 FILE = "timeline.svg"
-_WIDTH = 960
+_WIDTH, _MARGIN = 920, 20
 
 
 def render(record: RunRecord) -> str:
@@ -17,8 +17,12 @@ def render(record: RunRecord) -> str:
     light, dark, rules = (_template(name) for name in ("colours.css", "dark.css", "picture.css"))
     style.text = f"{light}@media (prefers-color-scheme: dark) {{ :root {{\n{dark}}} }}\n{rules}"
     svg.insert(1, style)
-    paper = ET.Element("rect", {"class": "paper", "width": "100%", "height": "100%", "rx": "8"})
-    svg.insert(2, paper)
+    width, height = (float(svg.get(side, "0")) + 2 * _MARGIN for side in ("width", "height"))
+    corner = {"x": f"{-_MARGIN}", "y": f"{-_MARGIN}", "width": f"{width:g}", "height": f"{height:g}", "rx": "10"}
+    svg.insert(2, ET.Element("rect", {"class": "paper", **corner}))
+    svg.set("viewBox", f"{-_MARGIN} {-_MARGIN} {width:g} {height:g}")
+    svg.set("width", f"{width:g}")
+    svg.set("height", f"{height:g}")
     return ET.tostring(svg, encoding="unicode") + "\n"
 
 
