@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from chaosnet.lab.blueprint import Address, Blueprint, Cable, Device, Route, mac
+from chaosnet.lab.blueprint import Address, Blueprint, Cable, Device, Neighbour, Route, mac
 from chaosnet.model.edge import Edge, Observation, State
 from chaosnet.model.endpoint import parse_endpoint
 from chaosnet.model.inventory import Inventory, Node, Pod, Service, ServicePort, Site
@@ -44,11 +44,12 @@ def _blueprint() -> Blueprint:
         (FAR, "pod1", "10.1.1.1", WEB, "eth0", "10.1.1.5", 1500),
         (FAR, "pod2", "10.1.1.2", DB, "eth0", "10.1.1.6", 1500),
     ]
-    cables, addresses, routes = [], [], []
+    cables, addresses, routes, neighbours = [], [], [], []
     for number, (a, a_name, a_address, b, b_name, b_address, mtu) in enumerate(links):
         ends = Device(a, a_name, 10 + number, mac(1, a_address)), Device(b, b_name, 20 + number, mac(2, b_address))
         cables.append(Cable(*ends, mtu))
-        for end, own, other in ((ends[0], a_address, b_address), (ends[1], b_address, a_address)):
+        for end, own, other, far in ((ends[0], a_address, b_address, ends[1]), (ends[1], b_address, a_address, ends[0])):
+            neighbours.append(Neighbour(end.namespace, end.index, other, far.mac))  # else a first ARP lost costs a second
             addresses.append(Address(end.namespace, end.index, own, 32))
             routes.append(Route(end.namespace, f"{other}/32", end.index))
     routes += [
@@ -66,6 +67,7 @@ def _blueprint() -> Blueprint:
         ),
         cables=tuple(cables),
         addresses=tuple(addresses),
+        neighbours=tuple(neighbours),
         routes=tuple(routes),
     )
 

@@ -83,7 +83,7 @@ def test_every_state_is_seen_as_it_changes(live):
 def test_an_outage_is_timed_to_ten_milliseconds(live):
     """At 100 Hz the last good and the first bad attempt bracket the kernel's change, within the interval each way.
 
-    The machine may be busy, so this asks for the median of ten and for honesty: a sample never claims the old state after
+    The machine may be busy, so this asks for the median of seven and for honesty: a sample never claims the old state after
     the change, or the new one before it.
     """
 
@@ -92,7 +92,7 @@ def test_an_outage_is_timed_to_ten_milliseconds(live):
         await asyncio.sleep(0.1)
         off_begin, off_end, dishonest = [], [], 0
         cursor = 0
-        for round_ in range(10):
+        for round_ in range(7):
             cursor, seen = await gather(world, cursor, 0.1)
             before = monotonic()
             world.drop("transit", "ip daddr 10.1.1.5 drop")
@@ -101,7 +101,7 @@ def test_an_outage_is_timed_to_ten_milliseconds(live):
             before_mending = monotonic()
             world.lift("transit")
             mended = monotonic()
-            cursor, more = await gather(world, cursor, 0.35)
+            cursor, more = await gather(world, cursor, 0.25)
             seen = sorted((*seen, *more), key=lambda one: one.at)
             lost = [one.at for one in seen if one.state is not State.OPEN]
             good = [one.at for one in seen if one.state is State.OPEN]
@@ -114,8 +114,8 @@ def test_an_outage_is_timed_to_ten_milliseconds(live):
         return sorted(off_begin), sorted(off_end), dishonest
 
     off_begin, off_end, dishonest = live(scenario)
-    assert off_begin[5] < 0.010
-    assert off_end[5] < 0.010
+    assert off_begin[3] < 0.010
+    assert off_end[3] < 0.010
     assert dishonest == 0
 
 

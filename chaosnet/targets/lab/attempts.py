@@ -12,6 +12,7 @@ the sampler's and the load's affair.
 """
 
 import asyncio
+import math
 import select
 import socket
 from collections.abc import Callable, Generator
@@ -60,10 +61,13 @@ class Attempts:
         """How many attempts are under way."""
         return len(self._flying)
 
-    def launch(self, steps: Steps, seconds: float, land: Land) -> None:
-        """Begin ``steps``; ``land(outcome, seconds taken)`` follows within ``seconds``, perhaps before this returns."""
+    def launch(self, steps: Steps, seconds: float, land: Land, strict: bool = False) -> None:
+        """Begin ``steps``; ``land(outcome, seconds taken)`` follows within ``seconds``, perhaps before this returns.
+
+        ``strict``: end then even if this process was kept from running meanwhile.
+        """
         attempt = _Attempt(steps, land)
-        attempt.stalled = self._stalled
+        attempt.stalled = math.inf if strict else self._stalled
         if self._resume(attempt):
             return
         self._flying.add(attempt)
@@ -71,7 +75,7 @@ class Attempts:
             self._expect_beat()
         attempt.timer = self._loop.call_at(self._loop.time() + seconds, self._late, attempt)
 
-    async def run(self, steps: Steps, seconds: float) -> tuple[Outcome, float]:
+    async def run(self, steps: Steps, seconds: float, strict: bool = False) -> tuple[Outcome, float]:
         """One attempt for those who can wait: its outcome and how long it took."""
         landed: asyncio.Future[tuple[Outcome, float]] = self._loop.create_future()
 
@@ -79,7 +83,7 @@ class Attempts:
             if not landed.done():
                 landed.set_result((outcome, taken))
 
-        self.launch(steps, seconds, land)
+        self.launch(steps, seconds, land, strict)
         return await landed
 
     def close(self) -> None:

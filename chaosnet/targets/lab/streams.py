@@ -6,6 +6,7 @@ by the kernel; there a second raw socket at the far end listens along.
 """
 
 import asyncio
+import math
 import select
 import socket
 import struct
@@ -38,7 +39,7 @@ from chaosnet.targets.lab.sockets import (
     ping_socket,
 )
 
-_GRACE = 1.0
+_GRACE, _QUIET = 1.0, 0.25
 _CHUNK = b"." * (1 << 17)
 _ENDLESS = 10**14
 _ids = count(1)
@@ -75,6 +76,7 @@ class _Stream:
         self._trips: dict[int, float] = {}
         self._duplicates = self._disordered = self._corrupted = 0
         self._highest = -1
+        self._heard = math.inf
         self._icmp = question.edge.protocol == "icmp"
         self._listener: socket.socket | None = None
         if self._icmp:
@@ -112,9 +114,10 @@ class _Stream:
             await asyncio.sleep(max(0.0, began + len(self._sent) / rate - monotonic()))
 
     async def settle(self) -> None:
-        """Wait for stragglers, no longer than needed."""
+        """Wait for stragglers: until it has been quiet for several round trips, and no longer than a second."""
         until = monotonic() + _GRACE
-        while len(self._trips) < len(self._sent) and monotonic() < until:
+        quiet = max(_QUIET, 4 * max(self._trips.values(), default=_GRACE))
+        while len(self._trips) < len(self._sent) and monotonic() < min(until, self._heard + quiet):
             await asyncio.sleep(0.01)
 
     def close(self) -> None:
@@ -161,7 +164,7 @@ class _Stream:
             self._far.numbers.add(read[1])
 
     def _came_back(self, data: bytes) -> None:
-        now = monotonic()
+        self._heard = now = monotonic()
         if self._icmp:
             reply = echo_reply(data)
             if reply is None or reply[0] != self._id & 0xFFFF:
@@ -195,7 +198,7 @@ async def throughput(
     name = f"pour-{next(_ids)}"
     tally = servers.tallies[name] = Tally()
     try:
-        await attempts.run(_pour(spaces, path, name), question.seconds)
+        await attempts.run(_pour(spaces, path, name), question.seconds, strict=True)
         ended = monotonic()
     finally:
         del servers.tallies[name]
