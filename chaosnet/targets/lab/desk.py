@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chaosnet.errors import ChaosnetError, InputError, TargetError, Unsupported
+from chaosnet.lab.kinds import PROXY
 from chaosnet.lab.topology import Cluster
 from chaosnet.model.change import CHANGES, Change
 from chaosnet.model.edge import Edge, Observation
@@ -77,6 +78,8 @@ class Desk:
             if not pod.ready or not self.lab.connected(namespace):
                 continue
             manifest = self.lab.store.get(pod.cluster, "Pod", pod.namespace, pod.name) or {}
+            if PROXY in (manifest.get("metadata", {}).get("annotations") or {}):
+                continue  # its HAProxy answers
             is_dns = namespace in self.lab.names.pods
             serving = {}
             for container in (manifest.get("spec") or {}).get("containers") or ():
