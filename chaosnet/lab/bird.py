@@ -141,30 +141,59 @@ def _session(topology: Topology, speaker: str, peer: Peer, timers: Bgp) -> list[
     ]
 
 
-def expected(topology: Topology, services: Announced) -> dict[str, frozenset[str]]:
-    """Speaker → destinations that BGP must have put in its kernel table once everything has converged."""
+def expected(topology: Topology, services: Announced) -> dict[str, dict[str, frozenset[str]]]:
+    """Speaker → destination → next hops that BGP must have put in its kernel table once everything has converged.
+
+    Inside a cluster the announcers themselves are the next hops (full mesh); elsewhere the way with the fewest AS, all of
+    them where several are equally short.
+    """
+    found: dict[str, dict[str, frozenset[str]]] = {speaker: {} for speaker in speakers(topology)}
+    announcers: dict[str, list[str]] = {}
     announced = ranges(topology, services)
-    area = _areas(topology)
-    found: dict[str, frozenset[str]] = {}
-    for speaker in speakers(topology):
-        home = next((c.network for c in topology.clusters if any(n.namespace == speaker for n in c.nodes)), "")
-        known = {*announced[speaker], home} | _overlaid(topology, speaker)
-        found[speaker] = frozenset(
-            prefix
-            for other, prefixes in announced.items()
-            if other != speaker and area[other] == area[speaker]
-            for prefix in prefixes
-            if prefix not in known
-        )
+    for speaker, prefixes in announced.items():
+        for prefix in prefixes:
+            announcers.setdefault(prefix, []).append(speaker)
+    homes = {node.namespace: topology.cluster(node.cluster) for node in topology.nodes}
+    away = {origin: _distances(topology, origin) for origin in (router.name for router in topology.routers)}
+    for prefix, origins in announcers.items():
+        gates = {homes[origin].router if origin in homes else origin for origin in origins}
+        for speaker, table in found.items():
+            home = homes.get(speaker)
+            if speaker in origins or (home and prefix == home.network) or prefix in _overlaid(topology, speaker):
+                continue
+            router = home.router if home else speaker
+            near = [peer for peer in peers(topology, speaker) if peer.namespace in origins and peer.asn == peer.local_asn]
+            if near:
+                hops = {peer.address for peer in near}
+            elif not any(router in away[gate] for gate in gates):
+                continue
+            elif home:
+                hops = {home.gateway}
+            else:
+                hops = _towards(topology, router, [away[gate] for gate in gates])
+            table[prefix] = frozenset(hops)
     return found
 
 
-def _areas(topology: Topology) -> dict[str, str]:
-    """Speaker → a name shared by all that it is connected to, directly or not."""
-    area = {speaker: speaker for speaker in speakers(topology)}
-    pairs = [(cluster.router, node.namespace) for cluster in topology.clusters for node in cluster.nodes]
-    pairs += [(link.a, link.b) for link in topology.links]
-    for a, b in pairs:
-        old, new = area[b], area[a]
-        area = {speaker: new if name == old else name for speaker, name in area.items()}
-    return area
+def _distances(topology: Topology, origin: str) -> dict[str, int]:
+    """Router → how many links it is from ``origin``: every router has an AS of its own."""
+    found, waiting = {origin: 0}, [origin]
+    while waiting:
+        here = waiting.pop(0)
+        for link in topology.links:
+            for near, far in ((link.a, link.b), (link.b, link.a)):
+                if near == here and far not in found:
+                    found[far] = found[here] + 1
+                    waiting.append(far)
+    return found
+
+
+def _towards(topology: Topology, router: str, away: list[dict[str, int]]) -> set[str]:
+    """The neighbours of a router that are nearest to any of several origins."""
+    unreachable = len(topology.routers)
+    found = {}
+    for link in topology.links:
+        for near, far, address in ((link.a, link.b, link.b_address), (link.b, link.a, link.a_address)):
+            if near == router:
+                found[address] = min(each.get(far, unreachable) for each in away)
+    return {address for address, distance in found.items() if distance == min(found.values())}

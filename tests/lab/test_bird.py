@@ -107,9 +107,11 @@ def test_every_session_has_its_other_end() -> None:
 def test_expected_routes_follow_announcements() -> None:
     services = {"east/e-1": ("10.96.1.1",), "east/e-2": ("10.96.1.1", "10.96.1.2")}
     found = bird.expected(PLAIN, services)
-    assert found["west/w-1"] == {
-        "10.0.2.0/24", "10.1.1.0/24", "10.1.2.0/24", "10.96.1.1/32", "10.96.1.2/32", "192.168.20.0/24", "192.168.100.0/30",
-    }  # fmt: skip
+    away = ("10.1.1.0/24", "10.1.2.0/24", "10.96.1.1/32", "10.96.1.2/32", "192.168.20.0/24", "192.168.100.0/30")
+    assert found["west/w-1"] == {"10.0.2.0/24": {"192.168.10.12"}} | {prefix: {"192.168.10.1"} for prefix in away}
+    assert found["r-west"]["10.96.1.1/32"] == {"192.168.100.2"}
+    # Two nodes announce it: both are next hops.
+    assert found["r-east"]["10.96.1.1/32"] == {"192.168.20.11", "192.168.20.12"}
     # Who announces an address itself keeps its own route to it.
     assert "10.96.1.1/32" not in found["east/e-2"]
     assert "10.96.1.2/32" in found["east/e-1"]
@@ -125,4 +127,14 @@ def test_expected_routes_leave_the_overlay_out() -> None:
 
 def test_nothing_is_expected_from_an_island() -> None:
     alone = topology.parse(SMALL.replace("OVERLAY", "overlay: none").partition("links:")[0], "small.yaml")
-    assert bird.expected(alone, {})["west/w-1"] == {"10.0.2.0/24"}
+    assert bird.expected(alone, {})["west/w-1"] == {"10.0.2.0/24": {"192.168.10.12"}}
+
+
+def test_equally_short_ways_are_all_expected() -> None:
+    text = SMALL.replace("OVERLAY", "overlay: none").partition("links:")[0]
+    links = [("r-west", "up"), ("up", "r-east"), ("r-west", "down"), ("down", "r-east")]
+    text += "routers: {up: {asn: 65001}, down: {asn: 65002}}\nlinks:\n"
+    text += "".join(f"  - {{between: [{a}, {b}], network: 192.168.100.{4 * n}/30}}\n" for n, (a, b) in enumerate(links))
+    found = bird.expected(topology.parse(text, "square.yaml"), {})
+    assert found["r-west"]["10.1.1.0/24"] == {"192.168.100.2", "192.168.100.10"}
+    assert found["up"]["10.1.1.0/24"] == {"192.168.100.6"}

@@ -85,6 +85,12 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def wrapped(tmp_path: Path) -> Path:
+    """The file of a small topology whose western cluster has a VXLAN overlay."""
+    return write_lab(tmp_path / "wrapped", "wrapped", "vxlan")
+
+
+@pytest.fixture
 def start(small: Path) -> Iterator[Callable[..., LabTarget]]:
     """Starts labs that end with the test; by default the small one."""
     from chaosnet.targets import lab

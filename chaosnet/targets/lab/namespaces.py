@@ -91,6 +91,10 @@ class Namespaces:
         """Let ``name`` mean the namespace ``real`` too: a pod on its node's network."""
         self._aliases[name] = real
 
+    def is_alias(self, name: str) -> bool:
+        """Whether ``name`` is another name of a namespace."""
+        return name in self._aliases
+
     def remove(self, name: str) -> None:
         """Let go of a namespace; the kernel removes it, with its links, once nothing else is in it."""
         for kept in (self._nft.pop(name, None), self._netlink.pop(name, None)):

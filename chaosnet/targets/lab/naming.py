@@ -70,6 +70,10 @@ class NameServers:
         if pod in self.pods:
             self._start(pod)
 
+    def evict(self, pod: str) -> None:
+        """The pod loses its namespace: whatever runs in there goes."""
+        self._kill(pod)
+
     def _start(self, pod: str) -> None:
         if pod in self._running:
             return

@@ -145,14 +145,18 @@ class Routing:
                     return f"the BGP session of {speaker} with {peer.name} is not Established"
         for speaker, wanted in bird.expected(self._topology, self._services).items():
             there = {
-                route.destination
+                route.destination: frozenset(via for via, _ in route.hops)
                 for route in self._namespaces.netlink(speaker).routes()
                 if route.protocol == netlink.PROTOCOL_BIRD
             }
-            for prefix in sorted(wanted - there):
-                return f"{speaker} has not learned {prefix}"
-            for prefix in sorted(there - wanted):
-                return f"{speaker} still has a route to {prefix}"
+            for prefix in sorted(wanted.keys() | there.keys()):
+                if prefix not in there:
+                    return f"{speaker} has not learned {prefix}"
+                if prefix not in wanted:
+                    return f"{speaker} still has a route to {prefix}"
+                if wanted[prefix] != there[prefix]:
+                    ways = " and ".join(sorted(there[prefix])), " and ".join(sorted(wanted[prefix]))
+                    return f"{speaker} reaches {prefix} by {ways[0]} and not yet by {ways[1]}"
         return ""
 
     def _last_words(self, speaker: str) -> str:

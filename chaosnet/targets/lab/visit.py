@@ -28,10 +28,15 @@ class Visit:
             raise InputError("lab exec", "there is no command", "name one after the place")
         self._processes = processes
         self._status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        with processes.namespaces.inside(namespace):
-            self._child = os.fork()
-            if self._child == 0:
-                _become(argv, folder, stdio, resolv)
+        # Until the child has given up our handlers, a signal to it would be written to our own event loop.
+        before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        try:
+            with processes.namespaces.inside(namespace):
+                self._child = os.fork()
+                if self._child == 0:
+                    _become(argv, folder, stdio, resolv)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         processes.adopt(self._child, self._ended)
 
     def _ended(self, status: int) -> None:
@@ -48,7 +53,7 @@ class Visit:
             try:
                 os.killpg(self._child, number)
             except ProcessLookupError:
-                return
+                os.kill(self._child, number)  # it does not lead a group yet, and has not been reaped
 
     def hang_up(self) -> None:
         """The client is gone: so is the command."""
