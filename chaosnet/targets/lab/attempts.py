@@ -25,7 +25,7 @@ from chaosnet.targets.lab.sockets import Outcome, Poller, outcome_of
 Steps = Generator[socket.socket, None, Outcome]
 Land = Callable[[Outcome, float], None]
 
-_BEAT, _STALL = 0.01, 0.004
+_BEAT, _STALL = 0.01, 0.02
 _EITHER = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 
 

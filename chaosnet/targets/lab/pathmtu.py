@@ -129,7 +129,7 @@ class _Pings:
         if low == 0:
             batch.add(_SMALLEST)
         # Where a router named an MTU, that is the first guess, and one byte more must fail.
-        return batch | {size for size in (self.told, self.told + 1) if low < size < high}
+        return batch | {size for size in (self.told, self.told + 1) if self.told and low < size < high}
 
     async def _round(self, batch: set[int]) -> None:
         began = monotonic()
