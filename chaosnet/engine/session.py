@@ -296,13 +296,11 @@ class Session:
         for ticket in self._ledger.open(self.run):  # recorded by a process that died before it could tell us
             self.faults.append(FaultRun(ticket))
             injection.take_back(self._setting(), self.faults[-1], "end of run")
-        inject_at = min((run.times["t_inject"] for run in self.faults if "t_inject" in run.times), default=None)
-        undo_at = max((run.times["t_undo"] for run in self.faults if "t_undo" in run.times), default=None)
         left: tuple[str, ...] = ()
         clean_at = None
-        if self.faults and inject_at is not None:
+        if self._moments("t_inject"):
             self._forget()
-            left, clean_at = self._recover(inject_at, undo_at)
+            left, clean_at = self._recover()
         if rerun is not None and self.hypothesis.stated and self.faults:
             with suppress(ChaosnetError):
                 rerun()
@@ -310,22 +308,29 @@ class Session:
         stopped = runs.halted(self.out)
         cut_short = f"halted by {stopped}" if stopped else cut_short
         facts = Facts(
-            self.faults, self.seen(inject_at, undo_at), self.hypothesis, left, self.spec.recover,
+            self.faults, self.seen(), self.hypothesis, left, self.spec.recover,
             cut_short, self.refused, self.baseline_unmet,
         )  # fmt: skip
         runs.unregister(self.run)
         return write_record(self, facts, clean_at)
 
-    def seen(self, inject_at: float | None, undo_at: float | None) -> tuple[Seen, ...]:
+    def seen(self) -> tuple[Seen, ...]:
         """Every watched edge with its course so far."""
+        inject, undo = min(self._moments("t_inject"), default=None), self._moments("t_undo")
+        first, last = min(undo, default=None), max(undo, default=None)
         return tuple(
-            Seen(w.edge.name, bool(w.declared), w.expected, self.course_of(w.edge.name, inject_at, undo_at), w.any)
+            Seen(
+                w.edge.name,
+                bool(w.declared),
+                w.expected,
+                course(self._samples.get(w.edge.name, ()), inject, first, last),
+                w.any,
+            )
             for w in self.watching
         )
 
-    def course_of(self, edge: str, inject_at: float | None, undo_at: float | None) -> Course:
-        """The course of one edge so far."""
-        return course(self._samples.get(edge, ()), inject_at, undo_at)
+    def _moments(self, name: str) -> list[float]:
+        return [run.times[name] for run in self.faults if name in run.times]
 
     def samples_of(self, edge: str) -> Sequence[Observation]:
         """All observations of one edge, in order."""
@@ -367,13 +372,13 @@ class Session:
             self.learned = list(self.target.forget(sorted(sites, key=str)))
             self.say("learned", flushed=self.learned)
 
-    def _recover(self, inject_at: float, undo_at: float | None) -> tuple[tuple[str, ...], float | None]:
+    def _recover(self) -> tuple[tuple[str, ...], float | None]:
         """Wait until every changed edge is back and nothing is left, or time is up; what is left, and when it was clean."""
-        deadline = (undo_at or time.monotonic()) + self.spec.recover
+        deadline = max(self._moments("t_undo"), default=time.monotonic()) + self.spec.recover
         told = False
         while True:
             self._fetch()
-            away = [s.name for s in self.seen(inject_at, undo_at) if s.course.changed and s.course.recovered_at is None]
+            away = [s.name for s in self.seen() if s.course.changed and s.course.recovered_at is None]
             if not away and not told:
                 told = True
                 self.say("recovered")

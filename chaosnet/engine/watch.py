@@ -79,11 +79,11 @@ def _flaps(samples: Sequence[Observation], before: State) -> bool:
     return turns > 2
 
 
-def course(samples: Sequence[Observation], inject: float | None, undo: float | None) -> Course:
+def course(samples: Sequence[Observation], inject: float | None, undo: float | None, undone: float | None = None) -> Course:
     """What happened to one edge.  ``samples`` are all of its observations in order of their beginning.
 
-    ``inject`` is when the first change was made and ``undo`` when the last was taken back; None where a run never got
-    there.  Attempts that straddle either moment count for neither side.
+    ``inject`` is when the first change was made, ``undo`` when the first began to be taken back, ``undone`` when the last did
+    (by default the same); None where a run never got there.  Attempts that straddle a moment count for neither side.
     """
     if inject is None:
         state = baseline(samples)
@@ -91,7 +91,8 @@ def course(samples: Sequence[Observation], inject: float | None, undo: float | N
     earlier = [s for s in samples if s.at + s.seconds <= inject]
     before = baseline(earlier)
     fault = [s for s in samples if s.at >= inject and (undo is None or s.at + s.seconds <= undo)]
-    later = [] if undo is None else [s for s in samples if s.at >= undo]
+    last = undo if undone is None else undone
+    later = [] if last is None else [s for s in samples if s.at >= last]
     after = baseline(later[-RUNNING:])
     if before is State.UNKNOWN:
         return Course(before, fault[-1].state if fault else None, after)

@@ -19,6 +19,7 @@ from chaosnet.targets.lab.daemons import Daemons
 from chaosnet.targets.lab.namespaces import Namespaces, site_namespace
 from chaosnet.targets.lab.naming import NameServers
 from chaosnet.targets.lab.processes import Processes
+from chaosnet.targets.lab.proxying import ReverseProxies
 from chaosnet.targets.lab.routing import Routing
 
 
@@ -36,6 +37,7 @@ class Lab:
         self.processes = Processes(self.namespaces)
         self.routing = Routing(topology, self.namespaces, self.processes)
         self.names = NameServers(topology, store, self.processes)
+        self.proxies = ReverseProxies(store, self.processes)
         self.daemons = Daemons(self)
         self.pods: tuple[Pod, ...] = ()
         self.changed: list[Callable[[str], None]] = []
@@ -110,7 +112,7 @@ class Lab:
 
     def connected(self, namespace: str) -> bool:
         """Whether the pod of that namespace has a network: a cable of its own, or its node's."""
-        return namespace in self._wired or (namespace in self.namespaces and namespace not in self._bare)
+        return namespace in self._wired or self.namespaces.is_alias(namespace)
 
     def service_programmed(self, cluster: str, namespace: str, name: str) -> dict[str, tuple[str, ...]]:
         """Node → the backends' addresses that its rules would really send a Service's traffic to."""
@@ -132,7 +134,8 @@ class Lab:
         for pod in self.names.pods:
             if not self.names.running(pod):
                 return f"the DNS server of {pod} does not run"
-        return self.routing.unsettled()
+        proxy = self.proxies.missing()
+        return f"the reverse proxy of {proxy} does not run" if proxy else self.routing.unsettled()
 
     # --- objects to kernel -------------------------------------------------------------------------------------------
 
@@ -144,6 +147,7 @@ class Lab:
         self._cables()
         self._program()
         self.names.reconcile(lambda pod: pod in self._wired)
+        self.proxies.reconcile(lambda pod: pod in self._wired)
         self.routing.announce(
             {
                 node.namespace: services.announced(self.store, cluster.name, node.name)
@@ -190,9 +194,11 @@ class Lab:
         _, index = blueprint.host_device(self.topology, cluster, node, address)
         self.namespaces.netlink(f"{cluster}/{node}").send(netlink.delete_link(index), ignore=netlink.NOT_THERE)
         del self._wired[name]
+        self.names.evict(name)
+        self.namespaces.remove(name)
+        # Only now: whoever follows asks whether the pod is connected, and must hear that it is not.
         for follow in self.changed:
             follow(f"{name} goes")
-        self.namespaces.remove(name)
 
     def _program(self) -> None:
         now = world.build(self.store.items())
