@@ -225,6 +225,10 @@ class MemoryTarget:
 
     # -- for tests -----------------------------------------------------------------------------------------------------
 
+    def die(self) -> None:
+        """The process with this handle is killed: every call from now on is SimulatedCrash."""
+        self._dead = True
+
     def place_foreign(self, change: Change, words: str) -> None:
         """Put somebody else's state where ``change`` would go."""
         self._kept.update(lambda state: state.with_foreign(spot(change), words))
