@@ -62,7 +62,10 @@ _MODULES = {
     "notrack": "nft_ct", "ct count": "nft_connlimit", "classify": "nf_tables", "vxlan": "vxlan", "htb": "sch_htb",
     "tbf": "sch_tbf", "netem": "sch_netem", "veth": "veth", "bridge": "bridge",
 }  # fmt: skip
-_PROGRAMS = {"bird": ("BGP in the lab", True), "dnsmasq": ("DNS in the lab", True), "tcpdump": ("lab capture", False)}
+_PROGRAMS = {
+    "bird": ("BGP in the lab", True), "dnsmasq": ("DNS in the lab", True), "haproxy": ("reverse proxies in the lab (mixed-cni)", False),
+    "tcpdump": ("lab capture", False),
+}  # fmt: skip
 
 
 def examine() -> tuple[Check, ...]:
