@@ -63,7 +63,8 @@ _MODULES = {
     "tbf": "sch_tbf", "netem": "sch_netem", "veth": "veth", "bridge": "bridge",
 }  # fmt: skip
 _PROGRAMS = {
-    "bird": ("BGP in the lab", True), "dnsmasq": ("DNS in the lab", True), "haproxy": ("reverse proxies in the lab (mixed-cni)", False),
+    "bird": ("BGP in the lab", True), "dnsmasq": ("DNS in the lab", True),
+    "haproxy": ("reverse proxies in the lab (mixed-cni)", False),
     "tcpdump": ("lab capture", False),
 }  # fmt: skip
 
