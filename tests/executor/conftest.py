@@ -21,6 +21,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from executor_traffic import Net
 
+from chaosnet.lab import furnish
+from chaosnet.lab import topology as topologies
+from chaosnet.targets.lab import netlink
+from chaosnet.targets.lab.executor import Executor
+from chaosnet.targets.lab.lab import Lab
+from chaosnet.targets.lab.namespaces import CLONE_NEWPID, unshare
+from chaosnet.targets.lab.scratch import enter
+
 _TOPOLOGY = """
 name: small
 mtu: {pods: 1500, underlay: 1550}
@@ -121,9 +129,6 @@ def small_lab(tmp_path: Path) -> SmallLab:
 
 def _enter_and_run(body: Body, topology: Path, bgp: bool, writing: int) -> None:
     """In the child: become root of new namespaces, run the body in one more child, and write what came of it."""
-    from chaosnet.targets.lab.namespaces import CLONE_NEWPID, unshare
-    from chaosnet.targets.lab.scratch import enter
-
     text = "the lab could not be entered"
     try:
         enter()
@@ -146,12 +151,6 @@ def _enter_and_run(body: Body, topology: Path, bgp: bool, writing: int) -> None:
 
 
 async def _body(body: Body, topology: Path, bgp: bool) -> None:
-    from chaosnet.lab import furnish
-    from chaosnet.lab import topology as topologies
-    from chaosnet.targets.lab import netlink
-    from chaosnet.targets.lab.executor import Executor
-    from chaosnet.targets.lab.lab import Lab
-
     plan = topologies.load(topology)
     lab = Lab(plan, furnish.furnish(plan))
     loop = asyncio.get_running_loop()

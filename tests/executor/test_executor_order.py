@@ -87,6 +87,18 @@ def test_preparing_touches_nothing(small_lab, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_snapshot_and_owned_see_every_kind(small_lab, kind):
+    async def body(net: Net) -> None:
+        before = net.executor.snapshot()
+        net.make(one_of_each(net)[kind])
+        now = net.executor.snapshot()
+        assert {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
+        assert net.executor.owned()
+
+    small_lab(body)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_fuse_alone_undoes(small_lab, kind):
     async def body(net: Net) -> None:
         before = net.executor.snapshot()

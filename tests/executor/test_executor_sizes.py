@@ -175,3 +175,20 @@ def test_birds_own_routes_stay_and_a_withdrawn_one_takes_its_copy_along(small_la
         assert net.executor.owned() == ()
 
     small_lab(body, bgp=True)
+
+
+def test_a_pods_own_packets_keep_the_dont_fragment_bit(small_lab):
+    async def body(net: Net) -> None:
+        net.lab.namespaces.nft("west/w-1").run(
+            "table inet seen {\nchain c { type filter hook forward priority 0; "
+            "ip saddr 10.0.1.5 tcp dport 7500 ip frag-off & 0x4000 == 0 counter; }\n}"
+        )
+        net.make(RouteMtu(net.site("a"), ("10.1.0.0/16",), 1400))
+        out, there = net.connected("a", "d", 7500)
+        out.send(bytes(3000))
+        assert there.recv(4000)
+        listed = net.lab.namespaces.nft("west/w-1").list("list table inet seen")["nftables"]
+        (rule,) = [item["rule"] for item in listed if "rule" in item]
+        assert [part["counter"]["packets"] for part in rule["expr"] if "counter" in part] == [0]
+
+    small_lab(body)

@@ -29,7 +29,6 @@ OPS = ("route mtu",)
 _REQUEST, _ACK, _CREATE = 0x1, 0x4, 0x400
 _UNICAST, _MAIN, _ONLINK = 1, 254, 4
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
-_MTU_LOCKED = 1 << 2  # RTAX_MTU's bit in RTAX_LOCK: path MTU discovery must not touch it
 _EXISTS = 17
 Network = IPv4Network | IPv6Network
 
@@ -175,7 +174,9 @@ def _encode(copy: _Copy, delete: bool) -> bytes:
              "attrs": [("RTA_GATEWAY", gateway)] if gateway else []}
             for gateway, index in copy.hops
         ]))  # fmt: skip
-    attributes.append(("RTA_METRICS", {"attrs": [("RTAX_LOCK", _MTU_LOCKED), ("RTAX_MTU", copy.mtu)]}))
+    # Not locked (ip-route(8), "mtu lock"): forwarding honours it anyway since Linux 5.10, and a lock would take the
+    # don't-fragment bit off what the site itself sends.
+    attributes.append(("RTA_METRICS", {"attrs": [("RTAX_MTU", copy.mtu)]}))
     message["attrs"] = attributes
     message["header"]["type"] = DELROUTE if delete else NEWROUTE
     message["header"]["flags"] = _REQUEST | _ACK | (0 if delete else _CREATE)
