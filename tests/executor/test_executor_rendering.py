@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from chaosnet.errors import ChaosnetError, InputError, Refused, TargetError, Unsupported
 from chaosnet.model.change import ConntrackPressure, Filter, Match, Rewrite, Shape
 from chaosnet.model.inventory import Site
+from chaosnet.targets.lab import qdiscs
 from chaosnet.targets.lab.lowering import Deed, devices, filters, match, shaping, tables
 
 POD = Site("pod", "west", "shop", "a", "w-1", ("10.0.1.5",))
@@ -192,3 +193,13 @@ def test_only_a_device_of_the_lab_gets_into_the_text(name):
         assert not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name)
     else:
         assert re.fullmatch(r'"[A-Za-z0-9_.-]{1,15}"', quoted)
+
+
+def test_netem_is_encoded_as_tc_encodes_it():
+    # strace of tc (iproute2 6.1): netem delay 100ms 10ms loss 30% duplicate 5% corrupt 2% reorder 25% limit 10000
+    theirs = (
+        "0000000003000000 0000a2c4 0100a0c4 00000000 0a000100 6e6574656d000000 34000200 84d71700 10270000 cccccc4c 01000000"
+        "cdcccc0c 5a620200 0c000300 00000040 00000000 0c000400 52b81e05 00000000"
+    )
+    ours = qdiscs.spoiler(3, qdiscs.CLASS, 0.1, 0.01, loss=0.3, duplicate=0.05, corrupt=0.02, reorder=0.25)
+    assert ours[16:] == bytes.fromhex(theirs)
