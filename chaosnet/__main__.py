@@ -1,0 +1,5 @@
+"""``python -m chaosnet``: the command line without its script."""
+
+from chaosnet.cli import main
+
+main()
