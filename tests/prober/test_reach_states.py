@@ -3,13 +3,16 @@
 import asyncio
 import os
 import socket
+import time
 
 import pytest
 
 from chaosnet.model.edge import State
+from chaosnet.targets.lab import exchanges
+from chaosnet.targets.lab.attempts import Attempts
 
 pytestmark = pytest.mark.lab
-WEB_NAME = "prod/prod-ns/web"
+CLIENT, WEB_NAME = "test/shop/client", "prod/prod-ns/web"
 
 
 def told(observations):
@@ -239,3 +242,24 @@ def test_nothing_is_left_behind(live):
     assert states == {State.OPEN}
     assert more == 0
     assert waiting == ["", ""]
+
+
+def test_time_in_which_the_prober_did_not_run_is_given_back(live):
+    """A stall of the whole process (a busy machine, a long system call) is no outage; a strict deadline holds all the same."""
+
+    async def scenario(world):
+        attempts = Attempts(world.poller, asyncio.get_running_loop())
+        world.drop("transit", "ip daddr 10.1.1.5 drop")
+        taken = []
+        for strict in (False, True):
+            running = asyncio.create_task(attempts.run(exchanges.icmp(world.spaces, CLIENT, "10.1.1.5"), 0.3, strict))
+            await asyncio.sleep(0.05)
+            time.sleep(0.4)
+            outcome, seconds = await running
+            taken.append((outcome.state.value, seconds))
+        return taken
+
+    patient, strict = live(scenario)
+    assert patient[0] == strict[0] == "timed out"
+    assert patient[1] > 0.6
+    assert strict[1] < 0.6
