@@ -24,7 +24,7 @@ from chaosnet.errors import ChaosnetError, InputError, NotProven, Unsupported
 from chaosnet.model.change import Change, say
 from chaosnet.model.codec import to_plain
 from chaosnet.model.edge import Edge
-from chaosnet.model.fault import Fault, Plan, Reading
+from chaosnet.model.fault import Effect, Fault, Plan, Reading
 from chaosnet.model.inventory import Inventory, Sites
 from chaosnet.model.place import resolve
 from chaosnet.model.question import Bgp, BgpState, Counted, Counters, Question
@@ -98,7 +98,7 @@ def inject(setting: Setting, fault: Fault) -> FaultRun:
     ticket = _ticket(setting, fault, ticket_id, planned.changes, undo)
     ledger.refuse_overlap(ticket)
     run = FaultRun(ticket, planned.established, planned.fresh, warnings=planned.warnings)
-    run.proofs = [Proof(effect.name, effect, target.ask(_ask(effect.ask, ticket_id))) for effect in planned.effects]
+    run.proofs = [_before(target, effect, ticket_id) for effect in planned.effects]
     for warning in planned.warnings:
         said("warning", fault=ticket_id, kind=fault.kind, sentence=warning)
 
@@ -142,6 +142,15 @@ def _ticket(setting: Setting, fault: Fault, ticket_id: str, changes: tuple[Chang
 
 def _ask(question: Question, ticket_id: str) -> Question:
     return Counters(ticket_id) if isinstance(question, Counters) else question
+
+
+def _before(target: Target, effect: Effect, ticket_id: str) -> Proof:
+    """The effect measured before the fault; or, where nothing could be seen by it, the first stand-in by which it can."""
+    proofs = (Proof(each.name, each, target.ask(_ask(each.ask, ticket_id))) for each in (effect, *effect.instead))
+    first = next(proofs)
+    if first.before is not None and effect.ready(first.before):
+        return first
+    return next((proof for proof in proofs if proof.effect and proof.before and proof.effect.ready(proof.before)), first)
 
 
 def _read_back(target: Target, ticket: Ticket) -> None:

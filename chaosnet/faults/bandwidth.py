@@ -16,7 +16,7 @@ from chaosnet.engine.session import current
 from chaosnet.errors import Refused
 from chaosnet.model import units
 from chaosnet.model.change import Shape
-from chaosnet.model.effect import Judge, of
+from chaosnet.model.effect import Judge, first_ready, of
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
 from chaosnet.model.inventory import Sites
 from chaosnet.model.question import Answer, Carried, Throughput
@@ -44,14 +44,20 @@ class Bandwidth(Wire):
             )
         capabilities.require(self.kind, changes)
         effects = []
-        for site, witness in self.seen(sites, self.kind, "tcp"):
-            if self.direction != "both" and witness.outward != (self.direction == "to"):
+        for site, seen in self.seen(sites, self.kind, "tcp"):
+            fitting = [w.edge for w in seen if self.direction == "both" or w.outward == (self.direction == "to")]
+            if not fitting:
                 raise Refused(
                     f"bandwidth.direction: nothing known listens where what goes {self.direction} {site} arrives, so its rate "
                     "cannot be measured; use direction both, or a peer that a Service names"
                 )
             effects.append(
-                Effect(f"{self.kind} at {site}, by {witness.edge}", Throughput(witness.edge), capped(self.rate), within=12.0)
+                first_ready(
+                    [
+                        Effect(f"{self.kind} at {site}, by {edge}", Throughput(edge), capped(self.rate), 12.0, _flows)
+                        for edge in fitting
+                    ]
+                )
             )
         return Plan(
             changes,
@@ -59,6 +65,10 @@ class Bandwidth(Wire):
             established="live flows slow down to the rate, all together",
             fresh="new flows start as before and slow down once the bucket is empty",
         )
+
+
+def _flows(before: Answer) -> bool:
+    return of(Carried, before).bits_per_second > 0
 
 
 def capped(rate: int) -> Judge:

@@ -29,7 +29,7 @@ from chaosnet.engine.session import current
 from chaosnet.errors import InputError
 from chaosnet.model import units
 from chaosnet.model.change import DaemonState
-from chaosnet.model.effect import Judge, daemon_stops, of, some
+from chaosnet.model.effect import Judge, daemon_stops, first_ready, of, some
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
 from chaosnet.model.flow import carriers, pod_site
 from chaosnet.model.inventory import Site, Sites
@@ -38,6 +38,8 @@ from chaosnet.model.question import Answer, Bgp, BgpState, Dns, DnsReply
 
 __all__ = ["stop_daemon"]
 
+# Pods that are tried before the fault until one gets an answer.
+_CANDIDATES = 4
 _FELT = {
     "bird": ("live flows that crossed by its routes stop", "new flows by its routes find no way"),
     "dns": ("live connections go on", "new connections by name fail"),
@@ -90,7 +92,8 @@ class StopDaemon:
             services = [s for s in sites.inventory.services if s.cluster == cluster and s.addresses]
             if pods and services:
                 name = f"{services[0].name}.{services[0].namespace}.svc.cluster.local"
-                return (Effect(f"{pod_site(pods[0])} asks for {name}", Dns(pod_site(pods[0]), name), unanswered, within=8.0),)
+                asking = [pod_site(pod) for pod in pods[:_CANDIDATES]]
+                return (first_ready([Effect(f"{c} asks for {name}", Dns(c, name), unanswered, 8.0, _resolves) for c in asking]),)
         return ()
 
 
@@ -122,6 +125,10 @@ def deserted(speakers: Collection[Site]) -> Judge:
         return Reading(True, f"{len(was)} of {len(was)} neighbours lost their session: {some(sorted(was))}", figures)
 
     return judge
+
+
+def _resolves(before: Answer) -> bool:
+    return of(DnsReply, before).rcode == "NOERROR"
 
 
 def unanswered(before: Answer, now: Answer) -> Reading:

@@ -10,17 +10,18 @@ It needs the kernel's sch_netem; where that is missing the fault is refused at p
 Undo puts back the queueing discipline that was there before; packets held at that moment are lost (pumba#166).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict
 
 from chaosnet.engine.session import current
-from chaosnet.errors import InputError
+from chaosnet.errors import InputError, Refused
 from chaosnet.model import units
 from chaosnet.model.change import Shape
-from chaosnet.model.effect import Judge, of, say_change
+from chaosnet.model.effect import Judge, of, or_else, say_change
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
 from chaosnet.model.inventory import Sites
-from chaosnet.model.question import Answer, Load, Loaded, Streamed
+from chaosnet.model.question import Answer, Loaded, Streamed
 from chaosnet.model.units import say_seconds
 from chaosnet.model.wire import Wire, settings
 
@@ -49,22 +50,21 @@ class Delay(Wire):
         judge = later(self.delay * self.ways(), self.jitter * self.ways())
         if self.by_datagrams:
             effects = self.streams(sites, self.kind, lambda outward: judge, rate=100, seconds=1.0)
+            if not self.carried:
+                # Where policies let only TCP through, requests show the delay as well.
+                with suppress(Refused):
+                    effects = or_else(effects, self._requests(sites, judge))
         else:
-            effects = tuple(
-                Effect(
-                    f"{self.kind} at {site}, by {w.edge}",
-                    Load(w.edge, 50, 1.0, timeout=2 + 4 * self.delay),
-                    judge,
-                    8 + 8 * self.delay,
-                )
-                for site, w in self.seen(sites, self.kind, "tcp")
-            )
+            effects = self._requests(sites, judge)
         return Plan(
             changes,
             effects,
             established=f"live flows go on, {say_seconds(self.delay * self.ways())} later a round trip",
             fresh="new flows connect later by as much",
         )
+
+    def _requests(self, sites: Sites, judge: Judge) -> tuple[Effect, ...]:
+        return self.loads(sites, self.kind, judge, rate=50, seconds=1.0, timeout=2 + 4 * self.delay)
 
 
 def later(expected: float, jitter: float) -> Judge:

@@ -23,7 +23,7 @@ from chaosnet.engine.session import current
 from chaosnet.errors import InputError, Refused
 from chaosnet.model import units
 from chaosnet.model.change import Change, DaemonState, DnsAnswer
-from chaosnet.model.effect import Judge, daemon_stops, of, some
+from chaosnet.model.effect import Judge, daemon_stops, first_ready, of, some
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
 from chaosnet.model.flow import carriers, pod_site
 from chaosnet.model.inventory import Inventory, Site, Sites
@@ -34,6 +34,8 @@ from chaosnet.model.units import say_seconds
 __all__ = ["break_dns"]
 
 _MODES = ("down", "drop", "slow", "wrong", "nxdomain", "servfail")
+# Pods that are tried before the fault until one gets an answer.
+_CANDIDATES = 4
 _CROSS_CLUSTER, _CLUSTERSET = "cross-cluster", "clusterset.local"
 _SUFFIX = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
@@ -67,13 +69,20 @@ class BreakDns:
             delay = self.delay if self.mode == "slow" else 0.0
             answer = self.answer if self.mode == "wrong" else ""
             changes = tuple(DnsAnswer(site, self.mode, self.suffix, delay, answer) for site in servers)
-        client, hit, spared = self._names(servers, sites.inventory)
+        clients, hit, spared = self._names(servers, sites.inventory)
         patience = max(2.0, self.delay + 1 if self.mode == "slow" else 0.0)
+        judge = answers(self.mode, self.delay, self.answer)
         effects = [
-            Effect(f"{client} asks for {hit}", Dns(client, hit, patience), answers(self.mode, self.delay, self.answer), 12.0)
+            first_ready(
+                [Effect(f"{c} asks for {hit}", Dns(c, hit, patience), judge, 12.0, _resolves) for c in clients[:_CANDIDATES]]
+            )
         ]
         if spared:
-            effects.append(Effect(f"{client} asks for {spared}", Dns(client, spared), as_before, 6.0))
+            effects.append(
+                first_ready(
+                    [Effect(f"{c} asks for {spared}", Dns(c, spared), as_before, 6.0, _resolves) for c in clients[:_CANDIDATES]]
+                )
+            )
         if self.mode == "down":
             effects += [daemon_stops(site, "dns", within=5.0) for site in servers]
         return Plan(
@@ -83,8 +92,8 @@ class BreakDns:
             fresh="new connections by name wait or fail; those by address go on",
         )
 
-    def _names(self, servers: tuple[Site, ...], inventory: Inventory) -> tuple[Site, str, str]:
-        """A pod that asks, a name that is hit, and one (or empty) that must be spared."""
+    def _names(self, servers: tuple[Site, ...], inventory: Inventory) -> tuple[tuple[Site, ...], str, str]:
+        """Pods that may ask, a name that is hit, and one (or empty) that must be spared."""
         cluster = servers[0].cluster
         served = {str(site) for site in servers}
         pods = [
@@ -110,7 +119,16 @@ class BreakDns:
             raise Refused(
                 f"break_dns.at: {cluster} has no Service whose name a pod could ask for, so nothing would show; choose another"
             )
-        return pod_site(pods[0]), hit, next((name for name in names if self.suffix and not _under(name, self.suffix)), "")
+        return (
+            tuple(map(pod_site, pods)),
+            hit,
+            next((name for name in names if self.suffix and not _under(name, self.suffix)), ""),
+        )
+
+
+def _resolves(before: Answer) -> bool:
+    reply = of(DnsReply, before)
+    return reply.rcode == "NOERROR" and bool(reply.addresses)
 
 
 def _under(name: str, suffix: str) -> bool:

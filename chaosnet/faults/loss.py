@@ -11,6 +11,7 @@ Undo removes the fault's own tables by name; nothing is learned by anyone.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict
 
@@ -18,10 +19,9 @@ from chaosnet.engine.session import current
 from chaosnet.errors import Refused
 from chaosnet.model import units
 from chaosnet.model.change import Filter
-from chaosnet.model.effect import Judge, lost_packets, requests_fail, rules_matched, sample_size, share_hit
+from chaosnet.model.effect import Judge, lost_packets, or_else, requests_fail, rules_matched, sample_size, share_hit
 from chaosnet.model.fault import Capabilities, Effect, Plan
 from chaosnet.model.inventory import Sites
-from chaosnet.model.question import Load
 from chaosnet.model.wire import Wire, settings
 
 __all__ = ["loss"]
@@ -49,6 +49,10 @@ class Loss(Wire):
                     f"loss.share: {self.share:.3%} cannot be told from none in {_LONGEST:g} s of probing; give 0.1% or more"
                 )
             effects = self.streams(sites, self.kind, self._judge(), rate, number / rate)
+            if not self.carried:
+                # Where policies let only TCP through, requests show the loss as well.
+                with suppress(Refused):
+                    effects = or_else(effects, self._requests(sites))
         else:
             effects = self._requests(sites)
         return Plan(
@@ -69,15 +73,7 @@ class Loss(Wire):
             raise Refused(
                 f"loss.share: {self.share:.3%} of TCP cannot be told from none in {_LONGEST:g} s of requests; give 0.5% or more"
             )
-        return tuple(
-            Effect(
-                f"{self.kind} at {site}, by {witness.edge}",
-                Load(witness.edge, rate, number / rate, timeout=0.8),
-                requests_fail(self.share),
-                within=2 * number / rate + 5,
-            )
-            for site, witness in self.seen(sites, self.kind, "tcp")
-        )
+        return self.loads(sites, self.kind, requests_fail(self.share), rate, number / rate, timeout=0.8)
 
 
 def loss(

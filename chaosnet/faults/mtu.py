@@ -22,7 +22,7 @@ from chaosnet.engine.session import current
 from chaosnet.errors import InputError, Refused
 from chaosnet.model import units
 from chaosnet.model.change import Change, Filter, LinkMtu, Match, RouteMtu
-from chaosnet.model.effect import Judge, of
+from chaosnet.model.effect import Judge, first_ready, of
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
 from chaosnet.model.flow import carriers, family, inside, listening, outside
 from chaosnet.model.inventory import Inventory, Site, Sites
@@ -30,6 +30,9 @@ from chaosnet.model.place import Place, parse_place
 from chaosnet.model.question import Answer, PathMtu, PathMtuFound
 
 __all__ = ["shrink_mtu"]
+
+# Pairs of pods that are tried before the fault until pings pass between them.
+_CANDIDATES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +99,31 @@ class ShrinkMtu:
 
     def _effect(self, site: Site, inventory: Inventory, own: bool) -> Effect:
         far = outside(site, inventory, elsewhere=not own)
-        pairs = [(a, b) for b in far for a in inside(site, inventory) if not set(a.addresses) & set(b.addresses)]
+        near = inside(site, inventory)
+        # Each candidate with another far end: one that a policy shuts off is shut to all.
+        turned = [(near[index % len(near)], there) for index, there in enumerate(far)] if near else []
+        pairs = [(here, there) for here, there in turned if not set(here.addresses) & set(there.addresses)]
         if not pairs:
             raise Refused(f"shrink_mtu.at: no pods send through {site}, so nothing could show its MTU; choose another place")
-        source, destination = pairs[0]
-        port = next((n for a in destination.addresses for kind, n in listening(inventory, a) if kind == "tcp"), 0)
         # Pods of larger frames exist; the sweep must begin above the MTU that is asked for.
         ceiling = 1500 if self.mtu < 1500 else 9000
-        return Effect(
-            f"path MTU from {source} to {destination}",
-            PathMtu(source, destination, port, ceiling),
-            fits(self.mtu, "" if own else self.icmp),
-            within=20.0,
+        judge = fits(self.mtu, "" if own else self.icmp)
+        return first_ready(
+            [
+                Effect(
+                    f"path MTU from {source} to {destination}",
+                    PathMtu(source, destination, _tcp_port(destination, inventory), ceiling),
+                    judge,
+                    20.0,
+                    lambda before: of(PathMtuFound, before).icmp > self.mtu,
+                )
+                for source, destination in pairs[:_CANDIDATES]
+            ]
         )
+
+
+def _tcp_port(site: Site, inventory: Inventory) -> int:
+    return next((n for a in site.addresses for kind, n in listening(inventory, a) if kind == "tcp"), 0)
 
 
 def fits(mtu: int, icmp: str) -> Judge:

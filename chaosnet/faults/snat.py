@@ -32,6 +32,8 @@ from chaosnet.model.question import Reach
 
 __all__ = ["tamper_snat"]
 
+_MOST_EDGES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class TamperSnat:
@@ -107,7 +109,7 @@ class TamperSnat:
             for there in far
             if there.node != site.name and not set(there.addresses) & set(near.addresses)
         )
-        chosen = tuple(dict.fromkeys(edge for edge in edges if edge is not None))[:4]
+        chosen = tuple(dict.fromkeys(edge for edge in edges if edge is not None))[:_MOST_EDGES]
         if not chosen:
             raise Refused(f"tamper_snat.at: nothing beyond {site} is known to answer its pods, so nothing could show it")
         if self.source == "node":

@@ -7,6 +7,7 @@ measure of their own keep its judge in their own file.  Nothing here asks, waits
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from chaosnet.errors import ChaosnetError, Refused
@@ -133,6 +134,27 @@ def binomial_bounds(trials: int, chance: float) -> tuple[int, int]:
 def sample_size(share: float, least: int = 200) -> int:
     """Packets to send so that a ``share`` of them cannot be mistaken for none: some twenty must be hit."""
     return max(least, math.ceil(20 / share))
+
+
+def answered(before: Answer) -> bool:
+    """Ready: nearly every packet or request of a Stream or Load came back, so that a fault could be seen in it."""
+    if isinstance(before, Streamed):
+        return before.sent > 0 and before.received >= 0.95 * before.sent
+    load = of(Loaded, before)
+    return load.requests > 0 and load.succeeded >= 0.95 * load.requests
+
+
+def first_ready(effects: Sequence[Effect]) -> Effect:
+    """The first effect, with the others to take its place where it is not ready."""
+    return replace(effects[0], instead=tuple(effects[1:]))
+
+
+def or_else(effects: Sequence[Effect], others: Sequence[Effect]) -> tuple[Effect, ...]:
+    """Each effect with its counterpart in ``others`` (and that one's stand-ins) to take its place after its own stand-ins."""
+    return tuple(
+        replace(effect, instead=(*effect.instead, replace(other, instead=()), *other.instead))
+        for effect, other in zip(effects, others, strict=True)
+    )
 
 
 def share_hit(verb: str, share: float, count: Callable[[Streamed], Sequence[tuple[int, int]]], ceiling: bool = True) -> Judge:

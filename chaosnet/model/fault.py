@@ -32,12 +32,17 @@ class Effect:
     seconds; it is measured once more just before undo and must still be ok ("held").  The ticket's rule counters are
     recorded anyway; an effect that rests on counters alone asks :class:`~chaosnet.model.question.Counters` with the
     ticket id empty, and the engine fills it in.
+
+    A plan cannot know which edges get through (a policy may close them).  Where the answer before is not ``ready``, there
+    would be nothing to see: the first of ``instead`` that is ready is taken in its place.
     """
 
     name: str
     ask: Question
     judge: Callable[[Answer, Answer], Reading]
     within: float = 3.0
+    ready: Callable[[Answer], bool] = lambda before: True
+    instead: "tuple[Effect, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)

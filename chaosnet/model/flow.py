@@ -207,7 +207,8 @@ def outside(site: Site, inventory: Inventory, elsewhere: bool) -> tuple[Site, ..
         far = [pod for pod in pods if pod.name != site.name]
 
     def rank(pod: Pod) -> tuple[bool, bool]:
-        deaf = not any(listening(inventory, address) for address in pod.addresses)
+        # A DNS server's TCP port is for large answers only (RFC 7766): no good partner for anything else.
+        deaf = not any(port != 53 for address in pod.addresses for _, port in listening(inventory, address))
         return (pod.cluster != beyond if beyond else (pod.cluster == site.cluster) == elsewhere, deaf)
 
     # Beyond a link that joins two clusters lies the other one.

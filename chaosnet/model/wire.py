@@ -11,7 +11,7 @@ from typing import TypedDict
 from chaosnet.errors import InputError, Refused
 from chaosnet.model import units
 from chaosnet.model.change import Match
-from chaosnet.model.effect import Judge
+from chaosnet.model.effect import Judge, answered, first_ready
 from chaosnet.model.fault import Effect
 from chaosnet.model.flow import (
     DIRECTIONS,
@@ -29,7 +29,10 @@ from chaosnet.model.flow import (
 )  # fmt: skip
 from chaosnet.model.inventory import Inventory, Site, Sites
 from chaosnet.model.place import Place, endpoint_place, parse_place
-from chaosnet.model.question import Stream
+from chaosnet.model.question import Load, Stream
+
+# Edges that are tried before the fault until one gets through.
+_CANDIDATES = 4
 
 
 class Settings(TypedDict):
@@ -92,8 +95,8 @@ class Wire:
         """Whether a stream of datagrams can show the fault; else it meets TCP only."""
         return self.carried != "tcp"
 
-    def seen(self, sites: Sites, kind: str, protocol: str) -> tuple[tuple[Site, Witness], ...]:
-        """For each site one edge over it that would notice; Refused where a site has none.
+    def seen(self, sites: Sites, kind: str, protocol: str) -> tuple[tuple[Site, tuple[Witness, ...]], ...]:
+        """For each site some edges over it that would notice, each alone; Refused where a site has none.
 
         The far end lies outside all sites of the place where that is possible, so that no packet is hit twice.
         """
@@ -102,11 +105,11 @@ class Wire:
         at = carriers(sites["at"], inventory, f"{kind}.at")
         for site in at[::2] if at[0].interface else at:
             near, far = self._ends(site, at, sites["peer"], inventory, protocol)
-            edges = witnesses(near, far, inventory, protocol, self.port, most=1)
+            edges = witnesses(near, far, inventory, protocol, self.port, most=_CANDIDATES)
             if not edges:
                 what = f"{protocol} port {self.port}" if self.port else protocol
                 raise Refused(f"{kind}: no pods exchange {what} through {site} as far as Services say, so nothing could show it")
-            found.append((site, edges[0]))
+            found.append((site, edges))
         return tuple(found)
 
     def _ends(
@@ -139,13 +142,37 @@ class Wire:
     ) -> tuple[Effect, ...]:
         """One effect a site, measured by a stream over it; ``judge`` is made with whether the stream begins at the place."""
         return tuple(
-            Effect(
-                f"{kind} at {site}, by {witness.edge}",
-                Stream(witness.edge, rate, seconds, size),
-                judge(witness.outward),
-                within=2 * seconds + 4,
+            first_ready(
+                [
+                    Effect(
+                        f"{kind} at {site}, by {witness.edge}",
+                        Stream(witness.edge, rate, seconds, size),
+                        judge(witness.outward),
+                        2 * seconds + 4,
+                        answered,
+                    )
+                    for witness in seen
+                ]
             )
-            for site, witness in self.seen(sites, kind, "udp" if self.carried == "udp" else "icmp")
+            for site, seen in self.seen(sites, kind, "udp" if self.carried == "udp" else "icmp")
+        )
+
+    def loads(self, sites: Sites, kind: str, judge: Judge, rate: int, seconds: float, timeout: float) -> tuple[Effect, ...]:
+        """The same, measured by requests over TCP."""
+        return tuple(
+            first_ready(
+                [
+                    Effect(
+                        f"{kind} at {site}, by {witness.edge}",
+                        Load(witness.edge, rate, seconds, timeout),
+                        judge,
+                        2 * seconds + timeout + 4,
+                        answered,
+                    )
+                    for witness in seen
+                ]
+            )
+            for site, seen in self.seen(sites, kind, "tcp")
         )
 
     def ways(self) -> int:
