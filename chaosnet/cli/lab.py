@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from chaosnet.model.edge import Edge
     from chaosnet.targets.lab.client import LabTarget
 
 _LAB = click.option("--lab", default="", metavar="NAME", help="Which running lab; needed only where several run.")
@@ -202,13 +203,25 @@ def graph(lab: str, output: str) -> None:
 
 @command.command()
 @_LAB
-@click.option("--from", "source", metavar="ENDPOINT", required=True, help="Where the edge begins: a pod or a node.")
-@click.option("--to", "destination", metavar="ENDPOINT", required=True, help="Where it ends: a pod, a node or a Service.")
+@click.option("--edge", "name", default="", metavar="NAME", help="An edge that the experiment --of declares.")
+@click.option("--of", "experiment", default="", metavar="FILE", help="The experiment that declares the edge.")
+@click.option("--from", "source", default="", metavar="ENDPOINT", help="Instead of --edge: where it begins, a pod or a node.")
+@click.option("--to", "destination", default="", metavar="ENDPOINT", help="And where it ends: a pod, a node or a Service.")
 @click.option("--at", "points", multiple=True, metavar="POINT", help="Only there: source-pod, source-node, transit:NAME, ...")
 @click.option("--filter", "expression", default="", help="Which packets, as tcpdump has it: 'tcp port 8080'.")
 @click.option("--seconds", default=0.0, help="How long; until Ctrl-C if not given.")
 @click.option("-w", "--write", "path", default="capture.pcapng", metavar="FILE", help="Where the packets go.")
-def capture(lab: str, source: str, destination: str, points: tuple[str, ...], expression: str, seconds: float, path: str) -> None:
+def capture(
+    lab: str,
+    name: str,
+    experiment: str,
+    source: str,
+    destination: str,
+    points: tuple[str, ...],
+    expression: str,
+    seconds: float,
+    path: str,
+) -> None:
     """Capture packets at named points of an edge's path, into one file with an interface for each point.
 
     Where a packet is last seen is where it dies.
@@ -216,13 +229,12 @@ def capture(lab: str, source: str, destination: str, points: tuple[str, ...], ex
     \b
     Example:
       chaosnet lab capture --from test/shop/client --to svc:prod/prod-ns/prod-svc --seconds 10 -w out.pcapng
+      chaosnet lab capture --edge upload --of experiments/incidents/mtu-black-hole.yaml --at source-node
     """
     from chaosnet.errors import InputError
-    from chaosnet.model.edge import Edge
-    from chaosnet.model.endpoint import parse_endpoint
     from chaosnet.targets.lab.recording import record
 
-    edge = Edge("capture", parse_endpoint(source, "--from"), parse_endpoint(destination, "--to"), "tcp")
+    edge = _edge(name, experiment, source, destination)
     target = _open(lab)
     known = target.capture_points(edge)
     for point in points:
@@ -230,13 +242,32 @@ def capture(lab: str, source: str, destination: str, points: tuple[str, ...], ex
             names = ", ".join(name for name, _, _ in known)
             raise InputError("--at", f"{point!r} is no point of this path", f"there are {names}")
     chosen = [entry for entry in known if not points or entry[0] in points]
-    for name, namespace, device in chosen:
-        click.echo(f"{name}: {namespace} {device}", err=True)
+    for point, namespace, device in chosen:
+        click.echo(f"{point}: {namespace} {device}", err=True)
     counted = record(target, chosen, Path(path), seconds, expression, _wait)
     target.close()
-    for name, number in counted.items():
-        click.echo(f"{name}: {number} packets")
+    for point, number in counted.items():
+        click.echo(f"{point}: {number} packets")
     click.echo(f"written to {path}")
+
+
+def _edge(name: str, experiment: str, source: str, destination: str) -> "Edge":
+    """The edge that the options of ``capture`` mean."""
+    from chaosnet.errors import InputError
+    from chaosnet.model.edge import Edge
+    from chaosnet.model.endpoint import parse_endpoint
+
+    if source and destination and not name:
+        return Edge("capture", parse_endpoint(source, "--from"), parse_endpoint(destination, "--to"), "tcp")
+    if not (name and experiment):
+        raise InputError("lab capture", "no edge is named", "give --from and --to, or --edge and --of")
+    from chaosnet.engine.experiment import parse_spec
+    from chaosnet.validate import load
+
+    edges = parse_spec(load(experiment), experiment).edges
+    if name not in edges:
+        raise InputError("--edge", f"{experiment} declares no edge {name!r}", f"it has {', '.join(edges) or 'none'}")
+    return edges[name]
 
 
 def _wait(seconds: float) -> None:

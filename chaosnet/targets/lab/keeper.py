@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaosnet.errors import ChaosnetError, TargetError, Unsupported
+from chaosnet.errors import TargetError, Unsupported
 from chaosnet.lab import topology as topologies
 from chaosnet.lab.furnish import furnish
 from chaosnet.lab.objects import Store
 from chaosnet.lab.topology import Topology
+from chaosnet.model.verdict import EXIT_INTERNAL
 from chaosnet.targets.lab.isolation import isolate
 from chaosnet.targets.lab.running import Claim, Running, claim
 
@@ -42,35 +43,38 @@ class Order:
 def main() -> None:
     """Run a keeper until its end."""
     order = Order(**json.loads(sys.argv[1]))
+    try:
+        _run(order)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the one who waits for us must hear of it in a sentence)
+        _report(order.ready, error)
+        sys.exit(getattr(error, "exit", EXIT_INTERNAL))
+
+
+def _run(order: Order) -> None:
     for descriptor in (order.ready, order.owner):
         if descriptor >= 0:
             os.set_inheritable(descriptor, False)
     began = time.monotonic()
     gc.disable()  # until all is built: what is made meanwhile stays
-    try:
-        network = topologies.load(order.topology)
-        store = furnish(network)
-        _require_programs()
-        held = claim(order.name)
-    except ChaosnetError as error:
-        _report(order.ready, error)
-        sys.exit(error.exit)
+    network = topologies.load(order.topology)
+    store = furnish(network)
+    _require_programs()
+    held = claim(order.name)
 
     def born(child: int) -> None:
         held.note(Running(order.name, child, order.topology, order.owner >= 0, time.time()))
 
     try:
         isolate(born)
-    except ChaosnetError as error:
+    except BaseException:
         held.release()
-        _report(order.ready, error)
-        sys.exit(error.exit)
+        raise
     _raise_limits()
     asyncio.run(_keep(order, network, store, held, began))
 
 
-def _report(descriptor: int, said: ChaosnetError | dict[str, Any]) -> None:
-    plain = {"error": {"type": type(said).__name__, "message": str(said)}} if isinstance(said, ChaosnetError) else said
+def _report(descriptor: int, said: Exception | dict[str, Any]) -> None:
+    plain = {"error": {"type": type(said).__name__, "message": str(said)}} if isinstance(said, Exception) else said
     os.write(descriptor, json.dumps(plain).encode() + b"\n")
     os.close(descriptor)
 
@@ -112,10 +116,9 @@ async def _keep(order: Order, network: Topology, store: Store, held: Claim, bega
         lab.bring_up()
         watcher = loop.create_task(lab.routing.keep_fresh())
         board = Switchboard(held.listener, loop, desk.answer)
-    except ChaosnetError as error:
+    except BaseException:
         held.release()
-        _report(order.ready, error)
-        return
+        raise
     # What has been made by now stays for good: the collector need not look through it again and again.
     gc.freeze()
     gc.enable()
