@@ -5,7 +5,7 @@ the attempt's time: the same attempt always ends the same.  Nothing waits: times
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
 
@@ -21,6 +21,8 @@ from chaosnet.targets.memory.world import key
 # An IPv4 header with TCP's and its timestamps; with UDP's or ICMP's.
 TCP_HEADERS, DATAGRAM_HEADERS = 52, 28
 _HTTP_REQUEST, _HTTP_ANSWER = 100, 150
+# How long the lab's proxies wait for their Service before they answer 503.
+_PROXY_CONNECT = 0.25
 # Linux: first retransmission of a SYN after 1 s (RFC 6298), of data after 0.2 s; a black hole is noticed after some 3 s
 # where net.ipv4.tcp_mtu_probing is 1, and probed with 1,024 bytes (tcp_base_mss).
 _SYN_AGAIN, _DATA_AGAIN, _PROBING_SECONDS, _PROBING_SIZE = 1.0, 0.2, 3.0, 1024 + TCP_HEADERS
@@ -123,6 +125,11 @@ class Attempts:
         if edge.protocol == "http":
             transport, send, receive = "tcp", send + _HTTP_REQUEST, receive + _HTTP_ANSWER
         met = self.exchange(source, address, transport, edge.port, send, receive, timeout - before, lots)
+        if edge.protocol == "http" and met.server and (behind := self.network.present.proxies.get(key(met.server))):
+            onward = self.exchange(met.server, *behind, send, receive, timeout - before - met.seconds, lots)
+            if onward.state is not State.OPEN:
+                return Met(State.DEGRADED, before + met.seconds + _PROXY_CONNECT, f"HTTP 503: {onward.detail}")
+            met = replace(met, seconds=met.seconds + onward.seconds)
         return Met(met.state, met.seconds + before, met.detail, met.server)
 
     def _sessions_on_the_way(self, source: Site, destination: Site) -> Met:
@@ -130,7 +137,8 @@ class Attempts:
         routers = self.network.routers_between(*nodes) if nodes[0].cluster != nodes[1].cluster else ()
         speakers = tuple({key(site): site for site in (nodes[0], *routers, nodes[1])}.values())
         for left, right in pairwise(speakers):
-            if not self.network.session_up(left, right):
+            speaking = self.network.running(left, "bird") and self.network.running(right, "bird")
+            if not speaking or not self.network.session_up(left, right):
                 return Met(State.TIMED_OUT, 0.0, f"the BGP session of {left} and {right} is not Established")
         return Met(State.OPEN, 0.0)
 

@@ -91,7 +91,7 @@ def fate(network: Network, flow: Flow, forth: bool, size: int, new: bool = False
                 return journey.end("lost", f"{station} forwards nothing")
             if size > (mtu := route_mtu(network, station, way[i + 1], goes.destination)):
                 return journey.too_big(way[: i + 1], mtu, pairs[0][0][0])
-            if end := journey.leave(station, way[i + 1], goes):
+            if end := journey.leave(station, way[i + 1], goes, i == 0):
                 return end
     return journey.end("arrived")
 
@@ -132,14 +132,14 @@ class _Journey:
             return self.end("lost", f"{station} is down")
         if packet.size > (mtu := interface_mtu(self.network, station, previous)):
             return self.end("lost", f"{packet.size} bytes do not fit through {station}'s interface of {mtu}")
-        self._meet(station, previous, packet, "ingress")
+        self._meet(station, previous, packet, "ingress", first=True)
         return None
 
-    def leave(self, station: Site, following: Site, packet: Packet) -> Fate | None:
-        """Go out; a fate where the way ends here."""
+    def leave(self, station: Site, following: Site, packet: Packet, first: bool) -> Fate | None:
+        """Go out (``first``: it is sent here); a fate where the way ends here."""
         if not self.network.running(station, "node"):
             return self.end("lost", f"{station} is down")
-        self._meet(station, following, packet, "egress")
+        self._meet(station, following, packet, "egress", first)
         return None
 
     def too_big(self, so_far: tuple[Site, ...], mtu: int, sender: str) -> Fate:
@@ -149,17 +149,19 @@ class _Journey:
         back = so_far[::-1]
         packet = Packet(back[0].addresses[0], sender, "icmp", size=576, icmp="fragmentation-needed")
         message = _Journey(self.network)
-        message.leave(back[0], back[1], packet)
+        message.leave(back[0], back[1], packet, first=True)
         for i, station in enumerate(back[1:], 1):
             message.enter(station, back[i - 1], packet)
             if i < len(back) - 1:
-                message.leave(station, back[i + 1], packet)
+                message.leave(station, back[i + 1], packet, first=False)
         self.met += message.met
         if any(met.verdict in ("drop", "reject") and met.share >= 1 for met in message.met):
             return self.end("lost", f"{back[0]} carries {mtu} bytes, and its message saying so is dropped")
         return self.end("too big", f"{back[0]} carries {mtu} bytes", mtu)
 
-    def _meet(self, station: Site, neighbour: Site, packet: Packet, direction: str) -> None:
+    def _meet(self, station: Site, neighbour: Site, packet: Packet, direction: str, first: bool) -> None:
+        """The changes at one side of a station; ``first`` where the packet has not met the station before."""
+
         # A node's outside is its uplink; but the ICMP errors that it sends go to its own pods too.
         def means(site: Site, match: Match) -> bool:
             return (bool(match.icmp) or _is_that_interface(site, neighbour)) and matches(match, packet)
@@ -176,7 +178,7 @@ class _Journey:
                 self.met.append(Encounter(one, shape.loss, "drop"))
                 odd = (("corrupt", shape.corrupt), ("duplicate", shape.duplicate), ("reorder", shape.reorder))
                 self.met += [Encounter(one, share, verdict) for verdict, share in odd if share]
-        if direction == "egress" and packet.new:
+        if first and packet.new:
             for one, pressure in self.network.here(station, ConntrackPressure):
-                if means(pressure.site, pressure.match):
+                if matches(pressure.match, packet):
                     self.met.append(Encounter(one, 1.0, "count"))

@@ -89,7 +89,7 @@ class Network:
         """Whether the role ``daemon`` runs at ``site``; nothing does where the whole node is stopped."""
         stopped = {change.daemon for _, change in self.here(site, DaemonState)}
         if site.kind == "pod" and (node := self.nodes.get((site.cluster, site.node))):
-            return daemon not in stopped and self.running(node, "node")
+            return daemon not in stopped and self.running(node, daemon)
         return not stopped & {daemon, "node"}
 
     def sysctl(self, site: Site, name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chaosnet.lab import census, controllers, dns
+from chaosnet.lab.kinds import PROXY, proxy_backend
 from chaosnet.lab.objects import Store
 from chaosnet.model.change import DaemonState, Object
 from chaosnet.model.inventory import Inventory, Service
@@ -24,7 +25,8 @@ class Present:
     """One moment.  ``listeners`` are (protocol, port) by address, ``names`` the records of each cluster's DNS server.
 
     ``objects`` is every API object's canonical text by its name; ``programmed`` the Services as nodes whose kube-proxy is
-    stopped still have them.
+    stopped still have them; ``ready`` the ready pods that a Service selects; ``proxies`` the address, protocol and port that
+    pods with a reverse proxy pass requests on to.
     """
 
     inventory: Inventory
@@ -34,6 +36,7 @@ class Present:
     objects: Mapping[str, str]
     programmed: tuple[Service, ...]
     ready: Mapping[tuple[str, str, str], tuple[str, ...]]
+    proxies: Mapping[str, tuple[str, str, int]]
 
     def selected(self, service: tuple[str, str, str]) -> tuple[str, ...]:
         """The addresses of the ready pods that a Service (cluster, namespace, name) selects, by the pods' own state."""
@@ -100,7 +103,23 @@ def present(world: World, active: Sequence[Active] = ()) -> Present:
         objects=store.snapshot(),
         programmed=census.services(stored(world)) if any(daemon == "kube-proxy" for daemon, _, _ in stops) else services,
         ready=_ready(store, inventory),
+        proxies=_proxies(store),
     )
+
+
+def _proxies(store: Store) -> dict[str, tuple[str, str, int]]:
+    """What the pods that are reverse proxies stand in front of."""
+    found = {}
+    for cluster in store.clusters:
+        for pod in store.list(cluster, "Pod"):
+            metadata = pod["metadata"]
+            if wanted := (metadata.get("annotations") or {}).get(PROXY):
+                namespace, name, port = proxy_backend(wanted, PROXY)
+                service = store.get(cluster, "Service", namespace, name)
+                if service is not None and service["spec"].get("clusterIP"):
+                    address = str(service["spec"]["clusterIP"])
+                    found[f"pod:{cluster}/{metadata['namespace']}/{metadata['name']}"] = (address, "tcp", port)
+    return found
 
 
 def _ready(store: Store, inventory: Inventory) -> dict[tuple[str, str, str], tuple[str, ...]]:

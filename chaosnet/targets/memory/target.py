@@ -7,6 +7,8 @@ the times it worked out, on a clock that a test may drive.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import count
 
 from chaosnet.errors import Refused, Unsupported
 from chaosnet.model.change import CHANGES, Change, ConntrackPressure, DaemonState, DnsAnswer, Filter, Object, Shape, say
@@ -80,6 +82,8 @@ class MemoryTarget:
         self._edges: tuple[Edge, ...] = ()
         self._interval, self._timeout, self._next = 1.0, 1.0, 0.0
         self._samples: list[Observation] = []
+        self._pending: list[tuple[float, int, Observation]] = []
+        self._count = count()
 
     # -- what there is -------------------------------------------------------------------------------------------------
 
@@ -214,8 +218,13 @@ class MemoryTarget:
         now = self._now()
         while self._edges and self._next <= now:
             attempts = self._attempts_at(self._next)
-            self._samples += [attempts.observe(edge, self._next, self._timeout) for edge in self._edges]
+            for edge in self._edges:
+                seen = attempts.observe(edge, self._next, self._timeout)
+                heappush(self._pending, (seen.at + seen.seconds, next(self._count), seen))
             self._next += self._interval
+        # An attempt is known when it has ended, not when it began.
+        while self._pending and self._pending[0][0] <= now:
+            self._samples.append(heappop(self._pending)[2])
         return len(self._samples), tuple(self._samples[after:])
 
     def close(self) -> None:
