@@ -1,0 +1,453 @@
+"""What the in-memory network does with traffic: the outages that real networks have, by the same rules."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chaosnet.errors import Refused, TargetError, TargetGone, Unsupported
+from chaosnet.model.change import (
+    Change,
+    ConntrackPressure,
+    DaemonState,
+    DnsAnswer,
+    Filter,
+    LinkMtu,
+    Match,
+    Object,
+    Rewrite,
+    RouteMtu,
+    Shape,
+    Sysctl,
+)
+from chaosnet.model.edge import Edge, State, parse_edge
+from chaosnet.model.endpoint import parse_endpoint
+from chaosnet.model.inventory import Site, find, one
+from chaosnet.model.place import parse_place, resolve
+from chaosnet.model.question import (
+    Bgp,
+    BgpState,
+    Carried,
+    Conntrack,
+    ConntrackUse,
+    Counted,
+    Counters,
+    Dns,
+    DnsReply,
+    Load,
+    Loaded,
+    PathMtu,
+    PathMtuFound,
+    Reach,
+    Reached,
+    ServiceSeen,
+    ServiceView,
+    Stream,
+    Streamed,
+    Throughput,
+)
+from chaosnet.targets.memory import Clock, MemoryTarget, SimulatedCrash, fresh, open_network, reopen
+
+CLIENT, WEB, PROD_SVC = "test/shop/client", "prod/prod-ns/web", "svc:prod/prod-ns/prod-svc"
+CART, DNS = "svc:test/shop/cart", "svc:test/kube-system/kube-dns"
+EDGES = {
+    name: parse_edge(name, {"from": CLIENT, "to": PROD_SVC, "port": "8080/http"} | fields, "edges")
+    for name, fields in {
+        "small": {"send": 100},
+        "upload": {"send": 3000},
+        "answer": {"receive": 3000},
+        "ping": {"to": WEB, "port": "icmp"},
+        "big-ping": {"to": WEB, "port": "icmp", "send": 1472},
+        "near": {"to": CART, "port": "8080/tcp"},
+        "named": {"by": "name"},
+        "dns": {"to": DNS, "port": "53/dns", "query": "cart.shop.svc.cluster.local"},
+        "peering": {"from": "node:test/test-1", "to": "node:prod/prod-1", "port": "179/bgp"},
+    }.items()
+}
+
+
+@pytest.fixture
+def do(memory: MemoryTarget) -> Callable[..., str]:
+    """Put changes in force under a ticket of their own; returns the ticket."""
+
+    def make(*changes: Change, ticket: str = "abcdefghij", seconds: float = 600) -> str:
+        record = [memory.prepare(ticket, change) for change in changes]
+        memory.arm(ticket, record, seconds)
+        for change, undo in zip(changes, record, strict=True):
+            memory.do(ticket, change, undo)
+        return ticket
+
+    return make
+
+
+def at(memory: MemoryTarget, text: str) -> Site:
+    """The first site that a place means."""
+    return resolve(parse_place(text, "at"), EDGES, memory.inventory(), "at")[0]
+
+
+def states(memory: MemoryTarget, *names: str, timeout: float = 1.0) -> dict[str, State]:
+    """What each edge meets now."""
+    answer = memory.ask(Reach(tuple(EDGES[name] for name in names or EDGES), timeout))
+    assert isinstance(answer, Reached)
+    return {seen.edge: seen.state for seen in answer.observations}
+
+
+def broken(memory: MemoryTarget) -> set[str]:
+    """The edges that do not pass."""
+    return {name for name, state in states(memory).items() if not state.passes}
+
+
+def test_at_rest_everything_is_open(memory: MemoryTarget) -> None:
+    assert broken(memory) == set()
+
+
+def test_a_silent_narrow_hop_is_the_black_hole(memory: MemoryTarget, do: Callable[..., str]) -> None:
+    """Only what is large and goes that way hangs: health checks, answers and the peering stay green."""
+    hop = at(memory, "hop:upload/source-node")
+    ticket = do(RouteMtu(hop, hop.toward, 1400), Filter(hop, "egress", Match(icmp="fragmentation-needed")))
+    assert broken(memory) == {"upload", "big-ping"}
+    found = memory.ask(PathMtu(at(memory, CLIENT), at(memory, WEB), 8080))
+    assert isinstance(found, PathMtuFound)
+    assert (found.icmp, found.told) == (1400, 0)
+    assert found.tcp_there < 1400 < found.tcp_back
+    counted = memory.ask(Counters(ticket))
+    assert isinstance(counted, Counted)
+    assert counted.by_change[0] == 0
+    assert counted.by_change[1] > 0
+
+
+def test_a_narrow_hop_that_says_so_is_healed(memory: MemoryTarget, do: Callable[..., str]) -> None:
+    hop = at(memory, "hop:upload/source-node")
+    do(RouteMtu(hop, hop.toward, 1400))
+    assert broken(memory) == {"big-ping"}
+    found = memory.ask(PathMtu(at(memory, CLIENT), at(memory, WEB), 8080))
+    assert isinstance(found, PathMtuFound)
+    assert (found.icmp, found.told, found.tcp_there) == (1400, 1400, 60000)
+    assert [words for words in memory.forget([at(memory, CLIENT)]) if "1400" in words or "path MTU" in words]
+    assert memory.forget([at(memory, CLIENT)]) == ()
+
+
+def test_a_narrow_end_is_no_outage(memory: MemoryTarget, do: Callable[..., str]) -> None:
+    """Both ends agree on TCP's segment size; only pings of the old size notice."""
+    do(LinkMtu(at(memory, CLIENT), 1300))
+    assert broken(memory) == {"big-ping"}
+
+
+def test_probing_gets_through_a_black_hole_late(memory: MemoryTarget, do: Callable[..., str]) -> None:
+    hop, client = at(memory, "hop:upload/source-node"), at(memory, CLIENT)
+    do(
+        RouteMtu(hop, hop.toward, 1400),
+        Filter(hop, "egress", Match(icmp="fragmentation-needed")),
+        Sysctl(client, "net.ipv4.tcp_mtu_probing", "1"),
+    )
+    assert states(memory, "upload") == {"upload": State.TIMED_OUT}
+    assert states(memory, "upload", timeout=5.0) == {"upload": State.OPEN}
+
+
+def bgp(memory: MemoryTarget, speaker: str, neighbor: str) -> tuple[str, str]:
+    """State and last error of one session as its speaker sees it."""
+    answer = memory.ask(Bgp((at(memory, f"node:{speaker}"),)))
+    assert isinstance(answer, BgpState)
+    (found,) = [s for s in answer.sessions if s.neighbor.endswith(neighbor)]
+    return found.state, found.last_error
+
+
+@pytest.fixture
+def port_179(memory: MemoryTarget) -> Callable[..., tuple[Filter, ...]]:
+    """Rules against BGP between test-1 and its router, at test-1."""
+    node, router = at(memory, "node:test/test-1"), at(memory, "transit:transit-test")
+
+    def rules(side: str = "either", both: bool = True, **fields: object) -> tuple[Filter, ...]:
+        there = Match((), router.addresses, "tcp", (179,), side)
+        back = Match(router.addresses, (), "tcp", (179,), side)
+        made = (Filter(node, "egress", there, **fields), Filter(node, "ingress", back, **fields))
+        return made if both else made[:1]
+
+    return rules
+
+
+def test_a_block_is_felt_after_the_hold_time(memory, clock: Clock, do, port_179) -> None:
+    do(*port_179())
+    clock.advance(8.9)
+    assert bgp(memory, "test/test-1", "transit-test") == ("Established", "")
+    clock.advance(0.2)
+    assert bgp(memory, "test/test-1", "transit-test") == ("Active", "Hold timer expired")
+    # Its pods' range is known by BGP only, so the other cluster cannot answer; its neighbours can.
+    assert broken(memory) == {"small", "upload", "answer", "ping", "big-ping", "named", "peering"}
+    clock.advance(60)
+    assert bgp(memory, "test/test-1", "transit-test")[0] == "Active"
+    memory.undo("abcdefghij", ())
+    clock.advance(3.1)
+    assert bgp(memory, "test/test-1", "transit-test")[0] == "Established"
+    assert broken(memory) == set()
+
+
+def test_a_reset_is_felt_sooner(memory, clock: Clock, do, port_179) -> None:
+    do(*port_179(verdict="reject"))
+    clock.advance(3.1)
+    assert bgp(memory, "test/test-1", "transit-test") == ("Active", "Connection reset")
+
+
+def test_a_block_of_one_port_on_one_side_heals_itself(memory, clock: Clock, do, port_179) -> None:
+    """The other side dials, and then the well-known port is on this side."""
+    do(*port_179(side="destination", both=False))
+    clock.advance(9.1)
+    assert bgp(memory, "test/test-1", "transit-test")[0] == "Active"
+    clock.advance(3.1)
+    assert bgp(memory, "test/test-1", "transit-test")[0] == "Established"
+    clock.advance(120)
+    assert bgp(memory, "test/test-1", "transit-test")[0] == "Established"
+
+
+def test_a_block_behind_established_accept_does_nothing(memory, clock: Clock, do, port_179) -> None:
+    do(*port_179(after_established=True))
+    clock.advance(120)
+    assert bgp(memory, "test/test-1", "transit-test")[0] == "Established"
+
+
+def test_a_block_shorter_than_the_hold_time_proves_nothing(memory, clock: Clock, do, port_179) -> None:
+    do(*port_179(), seconds=8)
+    clock.advance(60)
+    assert bgp(memory, "test/test-1", "transit-test") == ("Established", "")
+
+
+def test_a_stopped_speaker_takes_its_routes_along(memory, clock: Clock, do) -> None:
+    do(DaemonState(at(memory, "node:prod/prod-1"), "bird"), DaemonState(at(memory, "node:prod/prod-2"), "bird"))
+    clock.advance(0.1)
+    assert broken(memory) >= {"small", "upload", "peering"}
+    assert "near" not in broken(memory)
+
+
+@pytest.mark.parametrize(("verdict", "state"), [("drop", State.TIMED_OUT), ("reject", State.REFUSED)])
+def test_verdicts(memory, do, verdict: str, state: State) -> None:
+    do(Filter(at(memory, "node:test/test-1"), "egress", Match(protocol="tcp", ports=(8080,)), verdict))
+    assert states(memory, "small", "ping", "dns") == {"small": state, "ping": State.OPEN, "dns": State.OPEN}
+
+
+def test_without_tracking_a_service_has_no_address(memory, do) -> None:
+    ticket = do(Filter(at(memory, "node:test/test-1"), "ingress", Match(protocol="tcp"), "untrack"))
+    assert states(memory, "near", "ping") == {"near": State.TIMED_OUT, "ping": State.OPEN}
+    counted = memory.ask(Counters(ticket))
+    assert isinstance(counted, Counted)
+    assert counted.packets > 0
+
+
+def test_a_rewritten_source_that_nobody_has_gets_no_answer(memory, do) -> None:
+    do(Rewrite(at(memory, "node:test/test-1"), Match(protocol="tcp"), "203.0.113.9"))
+    assert states(memory, "small", "ping") == {"small": State.TIMED_OUT, "ping": State.OPEN}
+
+
+def test_pressure_lets_some_in(memory, do) -> None:
+    node = at(memory, "hop:near/source-node")
+    do(ConntrackPressure(node, 3, Match(protocol="tcp", ports=(8080,))))
+    seen = [states(memory, "small")["small"] for _ in range(5)]
+    assert seen == [State.OPEN] * 3 + [State.TIMED_OUT] * 2
+    use = memory.ask(Conntrack(node))
+    assert isinstance(use, ConntrackUse)
+    assert (use.used, use.limit) == (3, 3)
+    assert use.dropped >= 2
+    assert use.stand_in
+
+
+def stream(memory: MemoryTarget) -> Streamed:
+    """Pings to prod for some seconds."""
+    answer = memory.ask(Stream(EDGES["ping"], rate=500, seconds=2.0))
+    assert isinstance(answer, Streamed)
+    return answer
+
+
+def test_shapes_of_a_stream(memory, do) -> None:
+    whole = stream(memory)
+    assert whole.sent == whole.forward == whole.received == 1000
+    do(Shape(at(memory, "node:test/test-1"), "egress", Match(protocol="icmp"), 0, 0.1, 0.02, 0.3, 0.1, 0.05, 0.1))
+    spoilt = stream(memory)
+    assert 600 < spoilt.forward < 800
+    assert spoilt.duplicates > 20
+    assert spoilt.corrupted > 10
+    assert spoilt.out_of_order > 20
+    assert 0.08 < spoilt.p50 < 0.12
+    assert spoilt.jitter > 0.005
+
+
+def test_a_rate_is_what_gets_through(memory, do) -> None:
+    edge = EDGES["near"]
+    free = memory.ask(Throughput(edge))
+    do(Shape(at(memory, "hop:near/source-node"), "egress", rate=10**7))
+    shaped = memory.ask(Throughput(edge))
+    assert isinstance(free, Carried)
+    assert isinstance(shaped, Carried)
+    assert free.bits_per_second > 10**8
+    assert shaped.bits_per_second == pytest.approx(10**7)
+
+
+def test_loss_costs_requests(memory, do) -> None:
+    do(Filter(at(memory, "node:test/test-1"), "egress", Match(protocol="tcp"), share=0.3))
+    loaded = memory.ask(Load(EDGES["small"], rate=50, seconds=4.0, timeout=0.15))
+    assert isinstance(loaded, Loaded)
+    assert loaded.requests == 200
+    assert 20 < loaded.requests - loaded.succeeded < 180
+    assert dict(loaded.outcomes)["open"] == loaded.succeeded
+
+
+@pytest.mark.parametrize(
+    ("mode", "rcode", "edge", "named"),
+    [
+        ("servfail", "SERVFAIL", State.UNRESOLVED, State.UNRESOLVED),
+        ("nxdomain", "NXDOMAIN", State.UNRESOLVED, State.UNRESOLVED),
+        ("drop", "TIMEOUT", State.TIMED_OUT, State.UNRESOLVED),
+        ("slow", "TIMEOUT", State.TIMED_OUT, State.UNRESOLVED),
+        ("wrong", "NOERROR", State.OPEN, State.TIMED_OUT),
+    ],
+)
+def test_dns_goes_wrong(memory, do, mode: str, rcode: str, edge: State, named: State) -> None:
+    server = find(memory.inventory(), parse_endpoint("test/kube-system/kube-dns", "at"))[0]
+    do(DnsAnswer(server, mode, delay=3.0, answer="192.0.2.1"))
+    reply = memory.ask(Dns(at(memory, CLIENT), "prod-svc.prod-ns.svc.prod.clusterset.local", 2.0))
+    assert isinstance(reply, DnsReply)
+    assert reply.rcode == rcode
+    assert states(memory, "dns", "named", "small") == {"dns": edge, "named": named, "small": State.OPEN}
+
+
+def test_dns_goes_wrong_for_some_names_only(memory, do) -> None:
+    server = find(memory.inventory(), parse_endpoint("test/kube-system/kube-dns", "at"))[0]
+    do(DnsAnswer(server, "nxdomain", "clusterset.local"))
+    assert states(memory, "dns", "named") == {"dns": State.OPEN, "named": State.UNRESOLVED}
+
+
+def test_policies_are_decided_by_the_policy_engine(memory, do) -> None:
+    policy = '{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny", "namespace": "shop"},'
+    policy += ' "spec": {"podSelector": {}, "policyTypes": ["Egress"]}}'
+    do(Object("test", "apply", "NetworkPolicy", "shop", "deny", policy))
+    assert broken(memory) == set(EDGES) - {"peering"}
+    do(DaemonState(at(memory, "node:test/test-1"), "policy"), ticket="bcdefghijk")
+    assert broken(memory) == set()
+
+
+def test_a_dead_node_is_taken_out_unless_the_controller_is_too(memory, do) -> None:
+    view = ServiceView("prod", "prod-ns", "prod-svc")
+    whole = memory.ask(view)
+    assert isinstance(whole, ServiceSeen)
+    do(DaemonState(at(memory, "node:prod/prod-2"), "endpoints"))
+    do(DaemonState(at(memory, "node:prod/prod-1"), "node"), ticket="bcdefghijk")
+    late = memory.ask(view)
+    assert isinstance(late, ServiceSeen)
+    assert (late.ready, late.endpoints) == (whole.ready[1:], whole.endpoints)
+    memory.undo("abcdefghij", ())
+    told = memory.ask(view)
+    assert isinstance(told, ServiceSeen)
+    assert told.ready == told.endpoints == whole.endpoints[1:]
+    assert dict(told.programmed)["prod-3"] == told.endpoints
+
+
+def test_it_answers_the_same_every_time(memory, do) -> None:
+    do(Filter(at(memory, "node:test/test-1"), "egress", Match(), share=0.5))
+    assert stream(memory) == stream(memory)
+
+
+# -- a network that outlives its handles ----------------------------------------------------------------------------------
+
+
+def test_a_network_is_found_again_by_its_ref(memory: MemoryTarget, clock: Clock, do) -> None:
+    ticket = do(Filter(at(memory, "node:test/test-1"), "egress", Match(protocol="tcp")))
+    other = reopen(memory.ref, clock=clock)
+    assert other.owned() == memory.owned() != ()
+    assert other.ask(Reach((EDGES["small"],))) == memory.ask(Reach((EDGES["small"],)))
+    other.undo(ticket, ())
+    assert memory.owned() == ()
+
+
+def test_a_network_of_its_own_goes_with_its_handle() -> None:
+    target = open_network()
+    ref = target.ref
+    open_network(ref).close()
+    assert reopen(ref).inventory().clusters == ("test", "prod")
+    target.close()
+    with pytest.raises(TargetGone, match="has ended"):
+        open_network(ref)
+
+
+def test_a_file_that_is_no_network(tmp_path) -> None:
+    path = tmp_path / "x.json"
+    for text in ("", "{}", "[1]", '{"kind_": "State"}', "\x00"):
+        path.write_text(text)
+        with pytest.raises(TargetError, match="holds no in-memory network"):
+            reopen(str(path))
+
+
+def test_somebody_elses_state_is_refused_and_left_alone(memory: MemoryTarget, clock: Clock, do) -> None:
+    change = LinkMtu(at(memory, CLIENT), 1300)
+    memory.place_foreign(change, "an MTU of 1420 that wireguard set")
+    before = dict(memory.snapshot())
+    with pytest.raises(Refused, match="wireguard set is in the way"):
+        memory.prepare("abcdefghij", change)
+    do(RouteMtu(at(memory, "node:test/test-1"), ("10.1.0.0/16",), 1400))
+    memory.panic()
+    assert dict(memory.snapshot()) == before
+    assert "an MTU of 1420 that wireguard set" in before.values()
+
+
+@pytest.mark.parametrize("step", ["prepare", "arm", "do", "undo"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_handle_dies_at_a_step_and_stays_dead(memory: MemoryTarget, clock: Clock, step: str, when: str) -> None:
+    """Before the step nothing of it is there, after it all of it; the dead handle does nothing more."""
+    doomed = reopen(memory.ref, clock=clock, fail_at=f"{step}:{when}")
+    change = DaemonState(at(memory, "node:test/test-1"), "bird")
+
+    def run() -> None:
+        undo = doomed.prepare("abcdefghij", change)
+        doomed.arm("abcdefghij", (undo,), 60)
+        doomed.do("abcdefghij", change, undo)
+        doomed.undo("abcdefghij", (undo,))
+
+    with pytest.raises(SimulatedCrash):
+        run()
+    steps = ["prepare", "arm", "do", "undo"]
+    reached = steps.index(step) + (when == "after")
+    assert bool(memory.owned()) == (2 <= reached <= 3)
+    assert memory.in_force("abcdefghij", change).ok == (reached == 3)
+    for call in (doomed.inventory, doomed.owned, doomed.panic, lambda: doomed.undo("abcdefghij", ())):
+        with pytest.raises(SimulatedCrash):
+            call()
+    clock.advance(61)
+    assert memory.owned() == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda site: Filter(site, "sideways", Match()), "a direction is one of"),
+        (lambda site: Filter(site, "egress", Match(), "mangle"), "a verdict is one of"),
+        (lambda site: DaemonState(site, "kubelet"), "the roles at"),
+        (lambda site: DnsAnswer(site, "rude"), "a mode is one of"),
+        (lambda site: ConntrackPressure(site, -1), "not below zero"),
+    ],
+)
+def test_words_that_it_does_not_know_are_refused(memory: MemoryTarget, change, words: str) -> None:
+    with pytest.raises(Unsupported, match=words):
+        memory.prepare("abcdefghij", change(at(memory, "node:test/test-1")))
+
+
+def test_a_place_that_is_gone_is_refused(memory: MemoryTarget) -> None:
+    ghost = Site("pod", "test", "shop", "client-77", "test-1", ("10.0.1.77",))
+    with pytest.raises(Refused, match="no test/shop/client-77 in this network now"):
+        memory.prepare("abcdefghij", LinkMtu(ghost, 1300))
+
+
+def test_a_target_that_lacks_something_says_so(tmp_path) -> None:
+    target = fresh(path=tmp_path / "n.json", lacking={"netem": "this kernel has no sch_netem", "Object": "no API here"})
+    assert "Object" not in target.capabilities().changes
+    node = at(target, "node:test/test-1")
+    with pytest.raises(Unsupported, match="no sch_netem"):
+        target.prepare("abcdefghij", Shape(node, "egress", delay=0.1))
+    target.prepare("abcdefghij", Shape(node, "egress", rate=10**6))
+
+
+def test_an_edge_whose_end_is_gone_is_unknown(memory: MemoryTarget) -> None:
+    gone: Edge = parse_edge("gone", {"from": CLIENT, "to": "prod/prod-ns/nobody", "port": "80/tcp"}, "edges")
+    answer = memory.ask(Reach((gone,)))
+    assert isinstance(answer, Reached)
+    assert answer.observations[0].state is State.UNKNOWN
+    assert "selects nothing" in answer.observations[0].detail
+
+
+def test_one_end_is_one(memory: MemoryTarget) -> None:
+    assert one(memory.inventory(), parse_endpoint(CLIENT, "at")).node == "test-1"
