@@ -94,9 +94,11 @@ class Partition:
     def _effects(self, sites: Sites, protocol: str) -> tuple[Effect, ...]:
         near = carriers(sites["source"], sites.inventory, "partition.source")
         far = tuple(
-            s for site in sites["destination"] for s in (inside(site, sites.inventory) if site.kind == "node" else (site,))
+            s
+            for site in sites["destination"]
+            for s in ((site, *inside(site, sites.inventory)) if site.kind == "node" else (site,))
         )
-        near = tuple(s for site in near for s in (inside(site, sites.inventory) if site.kind == "node" else (site,)))
+        near = tuple(s for site in near for s in ((site, *inside(site, sites.inventory)) if site.kind == "node" else (site,)))
         seen = witnesses(near, far, sites.inventory, protocol, self.port)
         if not seen:
             what = f"{protocol or 'any'} port {self.port}" if self.port else protocol or "anything"
