@@ -32,7 +32,7 @@ def command(file: str, target: str, lab: str, as_json: bool) -> None:
     from chaosnet.targets import open_target
     from chaosnet.validate import first_problem, load
 
-    first_problem(file)
+    first_problem(file, target, lab)
     experiment = load(file)
     place = open_target(target, lab=lab or parse_spec(experiment, file).lab)
     try:

@@ -49,7 +49,7 @@ def command(
     endings: list[Ended] = []
     for number, file in enumerate(files):
         try:
-            title = check(file)
+            title = check(file, target, lab)
             folder = _folder(out, file, number, len(files)) or folder_for(title)
             if not quiet:
                 click.echo(f"{'' if number == 0 else chr(10)}{title}", err=True)
@@ -66,11 +66,11 @@ def command(
     sys.exit(code)
 
 
-def check(file: str) -> str:
+def check(file: str, target: str = "lab", lab: str = "") -> str:
     """The experiment's title, once it has been found valid; InputError with the first problem otherwise."""
     from chaosnet.validate import first_problem
 
-    return first_problem(file)
+    return first_problem(file, target, lab)
 
 
 def _nothing(event: dict[str, Any]) -> None:

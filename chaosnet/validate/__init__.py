@@ -6,7 +6,9 @@ are read and doors are called in a session that can neither touch nor ask; no ta
 What it does not do: judge whether an experiment is a good one, or look at a live network (``chaosnet plan`` does).
 """
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from chaosnet.errors import InputError
@@ -15,17 +17,26 @@ from chaosnet.validate.source import Problem, Source, read
 __all__ = ["Problem", "first_problem", "load", "problems"]
 
 
-def problems(file: str, lab: str = "") -> tuple[Problem, ...]:
-    """Everything wrong with a file, by line.  ``lab`` is a topology file to use in place of the experiment's own."""
+def problems(file: str, lab: str | None = "") -> tuple[Problem, ...]:
+    """Everything wrong with a file, by line.
+
+    ``lab`` is a topology file to hold an experiment against in place of its own; None holds it against no network at all.
+    """
     source = read(file)
     if source.document is not None:
         _check(source, lab)
     return tuple(sorted(source.problems, key=lambda each: each.line))
 
 
-def first_problem(file: str, lab: str = "") -> str:
-    """The title of a valid experiment.  InputError with the first problem of one that is not, and how many more there are."""
-    found = problems(file, lab)
+def first_problem(file: str, target: str = "lab", lab: str = "") -> str:
+    """The title of an experiment that is valid for ``target`` and ``lab``, as ``chaosnet run`` takes them.
+
+    InputError with the first problem of one that is not, and how many more there are.
+    """
+    # Where the network is known only while it runs (a cluster, a lab that is up), endpoints are resolved when it is opened.
+    named = os.environ.get("CHAOSNET_LAB") or lab
+    unknown = target == "kubernetes" or (named and not Path(named).is_file() and not named.endswith((".yaml", ".yml")))
+    found = problems(file, None if unknown else named)
     if found:
         first = found[0]
         place = f"{first.file} line {first.line}" if first.line else first.file
@@ -45,7 +56,7 @@ def load(file: str) -> dict[str, Any]:
     return source.document
 
 
-def _check(source: Source, lab: str) -> None:
+def _check(source: Source, lab: str | None) -> None:
     from chaosnet.validate import labs
 
     document = source.document

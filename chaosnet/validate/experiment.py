@@ -24,14 +24,17 @@ _BLOCK = "extensions.chaosnet"
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def check(source: Source, lab: str = "") -> None:
-    """Note everything wrong with an experiment.  ``lab`` stands in for the topology file that it names."""
+def check(source: Source, lab: str | None = "") -> None:
+    """Note everything wrong with an experiment.
+
+    ``lab`` stands in for the topology file that it names; with None, what its endpoints mean is not looked at.
+    """
     if not shape.check(source):
         return
     source.document = shape.sane(source.document)
     meaning.check(source)
     spec = _spec(source)
-    known = _inventory(source, spec, lab) if spec is not None else None
+    known = _inventory(source, spec, lab) if spec is not None and lab is not None else None
     configuration = _configuration(source)
     found = list(shape.activities(source.document))
     _calls(source, found, configuration, spec, known)

@@ -147,3 +147,22 @@ def test_a_bad_file_leaves_no_session_behind(tmp_path: Path) -> None:
     problems(str(written(tmp_path, mutants.EXPERIMENT)))
     with pytest.raises(NoSession):
         session.current()
+
+
+def test_a_run_elsewhere_is_not_held_against_the_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = mutants.put(mutants.EXPERIMENT, ("extensions", 0, "edges", "small", "to"), "svc:prod/other/thing")
+    path = str(written(tmp_path, elsewhere))
+    with pytest.raises(InputError, match="selects nothing"):
+        first_problem(path)
+    assert first_problem(path, "kubernetes") == "MTU black hole"
+    assert first_problem(path, "lab", "a-lab-that-is-up") == "MTU black hole"
+    with pytest.raises(InputError, match="no-such-lab"):
+        first_problem(path, "lab", "no-such-lab.yaml")
+    monkeypatch.setenv("CHAOSNET_LAB", "a-lab-that-is-up")
+    assert first_problem(path) == "MTU black hole"
+
+
+def test_a_lab_in_place_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, mutants.EXPERIMENT)
+    other = str(shipped.experiments() / "labs" / "pods-20.yaml")
+    assert "selects nothing" in " ".join(str(each) for each in problems(str(path), other))
