@@ -40,6 +40,10 @@ arch: setup
 bench: setup-bench ## measure against Mininet, nsenter, C and chaos itself
 	@$(BIN)/python -m bench
 
+.PHONY: tables
+tables: setup ## write the tables of faults and probes into README.md
+	@$(BIN)/python deploy/tables
+
 .PHONY: lock
 lock: setup ## write locks/ anew from pyproject.toml (needs the network)
 	@deploy/lock

@@ -109,6 +109,11 @@ def test_the_locks_pin_everything_and_name_no_host(version: str, toolkit: str) -
     assert len(entries) == len(re.findall(r"^\S", text, re.MULTILINE)) > 50
 
 
+def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
+    checked = run(sys.executable, ROOT / "deploy" / "tables", "--check", cwd=ROOT)
+    assert checked.returncode == 0, checked.stderr
+
+
 @pytest.mark.parametrize("script", ["deploy/setup", "deploy/lock", ".ci/run"])
 def test_scripts_are_bash(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
