@@ -266,9 +266,10 @@ def test_two_faults_do_not_hold_the_same_thing(small_lab, kind):
         net.executor.undo(TICKET, [first])
         net.executor.arm("abcdefgh02", [second], 60)
         net.executor.undo("abcdefgh02", [second])
-        with pytest.raises(Refused, match="changed twice"):
-            net.executor.prepare("abcdefgh04", change)
-            net.executor.prepare("abcdefgh04", change)
+        if kind != "Shape":  # which may have several streams of packets at one device
+            with pytest.raises(Refused, match="changed twice"):
+                net.executor.prepare("abcdefgh04", change)
+                net.executor.prepare("abcdefgh04", change)
 
     small_lab(body)
 

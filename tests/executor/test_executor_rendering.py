@@ -113,7 +113,7 @@ def test_text_of_a_shape_is_in_the_netdev_family_and_fused():
         "add element netdev chaosnet_abcdefgh01 fuse { ip timeout 60000ms, ip6 timeout 60000ms }\n"
         'add chain netdev chaosnet_abcdefgh01 c2_eth0 { type filter hook egress device "eth0" priority 0; policy accept; }\n'
         "flush chain netdev chaosnet_abcdefgh01 c2_eth0\n"
-        "add rule netdev chaosnet_abcdefgh01 c2_eth0 meta protocol @fuse meta l4proto udp counter meta priority set 0xc4a00001\n"
+        "add rule netdev chaosnet_abcdefgh01 c2_eth0 meta protocol @fuse meta l4proto udp counter meta priority set 0xc4a00003\n"
     )
 
 

@@ -104,6 +104,24 @@ def test_a_router_without_a_link_slows_all_it_forwards_once(small_lab):
     small_lab(body)
 
 
+def test_one_fault_shapes_two_streams_at_one_device(small_lab):
+    async def body(net: Net) -> None:
+        before = net.executor.snapshot()
+        site = net.site("r-west")
+        there, back = Match(destinations=(net.address("d"),)), Match(sources=(net.address("d"),))
+        changes = Shape(site, "ingress", there, rate=2_000_000), Shape(site, "ingress", back, rate=8_000_000)
+        net.make(*changes)
+        assert all(net.executor.in_force("abcdefgh01", change).ok for change in changes)
+        assert 1.5e6 < bits_a_second(net, "a", "d") < 2.5e6
+        assert 6e6 < bits_a_second(net, "d", "a") < 10e6
+        counted = Readings(net.lab, net.executor).ask(Counters("abcdefgh01"))
+        assert min(counted.by_change) > 20
+        net.take_back()
+        assert net.executor.snapshot() == before
+
+    small_lab(body)
+
+
 def test_a_foreign_root_discipline_is_refused_and_survives(small_lab):
     async def body(net: Net) -> None:
         wire = net.lab.namespaces.netlink(net.space("w-1"))

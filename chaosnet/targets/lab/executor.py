@@ -2,7 +2,8 @@
 
 How each kind of change is made is in ``lowering``.  The executor lives in the keeper, beside what it changes: its timers
 undo a fault when nobody else does, and what it knows of tickets is gone only when the lab is.  It neither plans nor
-proves, writes no ledger, and does not answer for what a fault does to traffic.
+proves, writes no ledger, and does not answer for what a fault does to traffic.  Nothing here can cut the way back: clients
+come in by a socket that is not on the lab's network.
 """
 
 import asyncio
@@ -123,7 +124,8 @@ class Executor:
             held = knobs & armed.knobs if other != ticket and not armed.over else set()
             if held:
                 raise Refused(f"the fault {other} holds {min(held)}; undo it first: chaosnet undo {other}")
-        twice = knobs & {knob for _, undo in before for knob in undo.arguments.get("knobs", ())}
+        own = [undo.arguments for _, undo in before if not undo.arguments.get("shared")]
+        twice = knobs & {knob for arguments in own for knob in arguments.get("knobs", ())}
         if twice:
             raise Refused(f"{min(twice)} would be changed twice by one fault; leave one change out")
 

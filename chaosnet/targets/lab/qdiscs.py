@@ -1,7 +1,7 @@
 """Queueing disciplines as netlink requests: the classifier on top, a token bucket and netem below it.
 
-``htb`` lets everything pass at once except what an nftables rule has sent to its only class, by setting the packet's
-priority to the class (tc-htb(8), "Classification"); below the class sit ``tbf`` for a rate and ``netem`` for the rest.
+``htb`` lets everything pass at once except what an nftables rule has sent to one of its classes, by setting the packet's
+priority to the class (tc-htb(8), "Classification"); below a class sit ``tbf`` for a rate and ``netem`` for the rest.
 Written out by hand (<linux/pkt_sched.h>): pyroute2 computes ticks and shares in floating point and rounds whole percents.
 Nothing here chooses a device or looks at what is there already.
 """
@@ -14,10 +14,12 @@ _REQUEST, _ACK, _EXCL, _CREATE = 0x1, 0x4, 0x200, 0x400
 _KIND, _OPTIONS = 1, 2
 _NESTED = 0x8000
 ROOT = 0xFFFFFFFF
-# Ours, told from others' by its number; the class below it is what rules set a packet's priority to.
+# Ours, told from others' by its number; the classes below it are what rules set a packet's priority to.
 HANDLE = 0xC4A00000
 CLASS = HANDLE | 1
 _BUCKET, _NETEM = 0xC4A10000, 0xC4A20000
+# A device has at most so many classes of ours: what sits below the next ones is numbered on from _BUCKET and _NETEM.
+MOST_CLASSES = 1000
 # tc keeps time in ticks of 64 ns (PSCHED_SHIFT in <net/pkt_sched.h>, shown in /proc/net/psched).
 _TICK = 64
 _ETHERNET = 1  # a link layer named by us spares the kernel's table of rates (TC_LINKLAYER_ETHERNET)
@@ -40,19 +42,30 @@ def _rate(octets: int) -> bytes:
     return struct.pack("=BBHhHI", 0, _ETHERNET, 0, 0, 0, min(octets, _ALL))
 
 
-def classifier(index: int) -> tuple[bytes, bytes]:
-    """The root: what no rule classifies leaves at once; class :data:`CLASS` waits for what is put below it."""
-    init = _attribute(2, struct.pack("=IIIII", 3, 10, 0, 0, 0))
+def class_of(number: int) -> int:
+    """The class of the ``number``-th (from 0) stream of packets that is shaped at one device."""
+    return HANDLE | (number + 1)
+
+
+def root(index: int) -> bytes:
+    """The classifier: what no rule classifies leaves at once."""
+    return _request(_NEWQDISC, _CREATE | _EXCL, index, HANDLE, ROOT, "htb", _attribute(2, struct.pack("=IIIII", 3, 10, 0, 0, 0)))
+
+
+def branch(index: int, number: int = 0) -> bytes:
+    """A class below the root, where packets wait for what is put below it."""
     burst = 1_000_000 // _TICK  # one millisecond's worth
     shape = _rate(_UNLIMITED) * 2 + struct.pack("=IIIII", burst, burst, 200_000, 0, 0)
     parms = _attribute(1, shape) + _attribute(6, struct.pack("=Q", _UNLIMITED)) + _attribute(7, struct.pack("=Q", _UNLIMITED))
-    return (
-        _request(_NEWQDISC, _CREATE | _EXCL, index, HANDLE, ROOT, "htb", init),
-        _request(_NEWTCLASS, _CREATE | _EXCL, index, CLASS, HANDLE, "htb", parms),
-    )
+    return _request(_NEWTCLASS, _CREATE | _EXCL, index, class_of(number), HANDLE, "htb", parms)
 
 
-def bucket(index: int, bits: int, parent: int = CLASS) -> bytes:
+def classifier(index: int) -> tuple[bytes, bytes]:
+    """The root and its first class."""
+    return root(index), branch(index)
+
+
+def bucket(index: int, bits: int, parent: int = CLASS, number: int = 0) -> bytes:
     """A token bucket of ``bits`` a second with a queue of 100 ms (at least ten full packets).
 
     Its burst is 10 ms' worth and at least two packets; larger ones (GSO) it cuts up by itself.
@@ -64,7 +77,7 @@ def bucket(index: int, bits: int, parent: int = CLASS) -> bytes:
     options = _attribute(1, shape) + _attribute(6, struct.pack("=I", burst))
     if octets > _ALL:
         options += _attribute(4, struct.pack("=Q", octets))
-    return _request(_NEWQDISC, _CREATE | _EXCL, index, _BUCKET, parent, "tbf", options)
+    return _request(_NEWQDISC, _CREATE | _EXCL, index, _BUCKET + (number << 17), parent, "tbf", options)
 
 
 def spoiler(
@@ -76,6 +89,7 @@ def spoiler(
     duplicate: float = 0.0,
     corrupt: float = 0.0,
     reorder: float = 0.0,
+    number: int = 0,
 ) -> bytes:
     """netem: times in seconds, shares from 0 to 1.  ``reorder`` is the share that does not wait for ``delay``."""
     options = struct.pack(
@@ -85,12 +99,12 @@ def spoiler(
         options += _attribute(3, struct.pack("=II", _share(reorder), 0))
     if corrupt:
         options += _attribute(4, struct.pack("=II", _share(corrupt), 0))
-    return _request(_NEWQDISC, _CREATE | _EXCL, index, _NETEM, parent, "netem", options)
+    return _request(_NEWQDISC, _CREATE | _EXCL, index, _NETEM + (number << 17), parent, "netem", options)
 
 
-def below_bucket() -> int:
+def below_bucket(number: int = 0) -> int:
     """The parent of what sits below the token bucket."""
-    return _BUCKET | 1
+    return (_BUCKET + (number << 17)) | 1
 
 
 def remove(index: int) -> bytes:

@@ -4,7 +4,8 @@ Where a rule sits follows from what it must be able to see.  Faults come before 
 -350), so they see addresses before Service translation on the way in and after it on the way out: a Match names both.
 A node's outside is what lies beyond its uplink (and its VXLAN device): its egress leaves by them, its ingress comes in by
 them, so that a packet meets a fault of both directions once.  ICMP errors are the exception: a node sends them to its
-own pods.  This module looks at no packet and keeps no time: the kernel fuse is in ``tables``.
+own pods.  What a Rewrite has translated stays so until the connection ends, as with every translation.  This module looks
+at no packet and keeps no time: the kernel fuse is in ``tables``.
 """
 
 from typing import TYPE_CHECKING

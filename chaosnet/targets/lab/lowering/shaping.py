@@ -48,6 +48,8 @@ def prepare(lab: "Lab", deed: Deed, change: Shape) -> Undo:
     if change.reorder and not change.delay:
         raise Refused("packets overtake others only where those wait: reorder needs a delay")
     match.expressions(change.match)
+    if deed.index >= qdiscs.MOST_CLASSES:
+        raise Refused(f"one fault makes more than {qdiscs.MOST_CLASSES} changes; split it")
     spots = _spots(lab, change.site, change.direction)
     for namespace, device in spots:
         netlink = lab.namespaces.netlink(namespace)
@@ -65,6 +67,7 @@ def prepare(lab: "Lab", deed: Deed, change: Shape) -> Undo:
             "spots": [list(spot) for spot in spots],
             "ticket": deed.ticket,
             "index": deed.index,
+            "shared": True,
             "knobs": [f"the queue of {device} at {namespace}" for namespace, device in spots],
         },
         f"delete qdisc {qdiscs.HANDLE >> 16:x}: of {where}",
@@ -76,14 +79,16 @@ def do(lab: "Lab", deed: Deed, change: Shape, undo: Undo) -> None:
     for namespace, device in undo.arguments["spots"]:
         netlink = lab.namespaces.netlink(namespace)
         index = netlink.link(device).index
-        steps = [*qdiscs.classifier(index)]
-        parent = qdiscs.CLASS
+        # An earlier change of this fault may have made the root: two streams of packets share a device, each its class.
+        shared = any(qdisc.index == index and qdisc.handle == qdiscs.HANDLE for qdisc in netlink.qdiscs())
+        steps = [qdiscs.branch(index, deed.index)] if shared else [qdiscs.root(index), qdiscs.branch(index, deed.index)]
+        parent = qdiscs.class_of(deed.index)
         if change.rate:
-            steps.append(qdiscs.bucket(index, change.rate))
-            parent = qdiscs.below_bucket()
+            steps.append(qdiscs.bucket(index, change.rate, parent, deed.index))
+            parent = qdiscs.below_bucket(deed.index)
         if change.needs_netem:
             spoils = (change.delay, change.jitter, change.loss, change.duplicate, change.corrupt, change.reorder)
-            steps.append(qdiscs.spoiler(index, parent, *spoils))
+            steps.append(qdiscs.spoiler(index, parent, *spoils, number=deed.index))
         try:
             netlink.send(*steps)
         except TargetError as error:
@@ -96,7 +101,8 @@ def do(lab: "Lab", deed: Deed, change: Shape, undo: Undo) -> None:
 
 def render(deed: Deed, change: Shape, device: str) -> str:
     """The nftables text that sends matching packets of ``device`` to our class; pure."""
-    rules = [f"{what} counter meta priority set 0x{qdiscs.CLASS:08x}".lstrip() for what in match.expressions(change.match)]
+    whats = match.expressions(change.match)
+    rules = [f"{what} counter meta priority set 0x{qdiscs.class_of(deed.index):08x}".lstrip() for what in whats]
     # One device may come up in several namespaces; the chain's name need only be unlike others of its table.
     name = "".join(letter for letter in device if letter.isalnum()) or "device"
     return tables.fused(deed.ticket, deed.seconds, "netdev") + tables.chain(
@@ -105,7 +111,7 @@ def render(deed: Deed, change: Shape, device: str) -> str:
 
 
 def take_back(lab: "Lab", undo: Undo) -> None:
-    """Delete the rule, then our discipline; another's root, or a device that is gone, is left alone."""
+    """Delete the ticket's rules, then our discipline; another's root, or a device that is gone, is left alone."""
     for namespace, device in undo.arguments["spots"]:
         tables.remove(lab, undo.arguments["ticket"], namespace, "netdev")
         if namespace in lab.namespaces:
