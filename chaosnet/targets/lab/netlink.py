@@ -1,8 +1,8 @@
 """rtnetlink in one namespace: batches of requests out, every answer awaited, dumps as plain values.
 
-pyroute2's message classes encode and decode; its own sockets are not used, for they run an event loop of their own and
-the keeper has one.  The functions that make requests return bytes: join them and :meth:`Netlink.send` them together.
-Nothing here decides what a network looks like.
+Requests are bytes made by :mod:`chaosnet.targets.lab.requests`, whose functions can be had here too.  pyroute2's message
+classes decode dumps, and are imported by the first of them; its own sockets are not used, for they run an event loop of
+their own and the keeper has one.  Nothing here decides what a network looks like.
 """
 
 import errno
@@ -13,152 +13,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import ndmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
-
 from chaosnet.errors import TargetError
-from chaosnet.lab.blueprint import Device
+from chaosnet.targets.lab.requests import (
+    DELROUTE,
+    NEWROUTE,
+    PROTOCOL_BIRD,
+    PROTOCOL_CHAOSNET,
+    PROTOCOL_STATIC,
+    address,
+    bridge,
+    change_link,
+    delete_link,
+    forwarding,
+    neighbour,
+    route,
+    veth,
+    vxlan,
+)
+
+__all__ = [
+    "DELROUTE", "NEWROUTE", "NOT_THERE", "PROTOCOL_BIRD", "PROTOCOL_CHAOSNET", "PROTOCOL_STATIC", "Link", "Netlink", "Qdisc",
+    "Route", "address", "bridge", "change_link", "delete_link", "forwarding", "neighbour", "route", "veth", "vxlan",
+]  # fmt: skip
 
 # <linux/rtnetlink.h>, <linux/netlink.h>
-NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
-NEWADDR, DELADDR, GETADDR = 20, 21, 22
-NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
-NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
-NEWQDISC, DELQDISC, GETQDISC = 36, 37, 38
-_REQUEST, _ACK, _DUMP, _REPLACE, _EXCL, _CREATE, _APPEND = 0x1, 0x4, 0x300, 0x100, 0x200, 0x400, 0x800
-CREATE, REPLACE = _CREATE | _EXCL, _CREATE | _REPLACE
+_GETLINK, _GETADDR, _GETROUTE, _GETQDISC = 18, 22, 26, 38
+_REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
+_INTERRUPTED = 0x10
 _UP = 1
-_PERMANENT, _SELF = 0x80, 0x02
-_ONLINK, _CLONED = 4, 0x200
-PROTOCOL_STATIC, PROTOCOL_BIRD, PROTOCOL_CHAOSNET = 4, 12, 199
-_UNICAST, _BLACKHOLE = 1, 6
-_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+_CLONED = 0x200
 _HEADER = struct.Struct("=IHHII")
 # One datagram of requests whose acknowledgements fit a default receive buffer (each occupies near 800 bytes there).
 _AT_ONCE = 128
-
-
-def _encode(message: Any, kind: int, flags: int) -> bytes:
-    message["header"]["type"], message["header"]["flags"] = kind, _REQUEST | _ACK | flags
-    message.encode()
-    return bytes(message.data)
-
-
-def _link(kind: int, flags: int, index: int, attributes: list[tuple[str, Any]], up: bool | None = None) -> bytes:
-    message = ifinfmsg()
-    message["index"] = index
-    if up is not None:
-        message["flags"], message["change"] = (_UP if up else 0), _UP
-    message["attrs"] = attributes
-    return _encode(message, kind, flags)
-
-
-def _new_link(name: str, mtu: int, mac: str, index: int, kind: str, data: dict[str, Any]) -> bytes:
-    info = {"attrs": [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data)]}
-    attributes = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)]
-    return _link(NEWLINK, CREATE, index, attributes, True)
-
-
-def veth(here: Device, there: Device, mtu: int, there_namespace: int) -> bytes:
-    """A pair of interfaces: ``here`` in this namespace, ``there`` in the one of that descriptor.
-
-    This end is up; the kernel refuses (ENOTCONN) to bring the peer up before this end exists.
-    """
-    far = ifinfmsg()
-    far["index"] = there.index
-    far["attrs"] = [
-        ("IFLA_IFNAME", there.name), ("IFLA_MTU", mtu), ("IFLA_ADDRESS", there.mac), ("IFLA_NET_NS_FD", there_namespace),
-    ]  # fmt: skip
-    return _new_link(here.name, mtu, here.mac, here.index, "veth", {"attrs": [("VETH_INFO_PEER", far)]})
-
-
-def bridge(name: str, mtu: int, mac: str, index: int) -> bytes:
-    """A bridge, up, without spanning tree.  Its MTU is set and so no longer follows its ports."""
-    return _new_link(name, mtu, mac, index, "bridge", {"attrs": []})
-
-
-def vxlan(name: str, mtu: int, mac: str, index: int, number: int, local: str, over: int) -> bytes:
-    """A VXLAN device that learns nothing (RFC 7348), on top of the device with the index ``over``, up."""
-    data = {"attrs": [
-        ("IFLA_VXLAN_ID", number), ("IFLA_VXLAN_LOCAL", local), ("IFLA_VXLAN_LINK", over), ("IFLA_VXLAN_PORT", 4789),
-        ("IFLA_VXLAN_LEARNING", 0),
-    ]}  # fmt: skip
-    return _new_link(name, mtu, mac, index, "vxlan", data)
-
-
-def change_link(index: int, *, up: bool | None = None, mtu: int = 0, master: int = 0) -> bytes:
-    """Set an interface up or down, its MTU, or the bridge it belongs to."""
-    attributes = [(key, value) for key, value in (("IFLA_MTU", mtu), ("IFLA_MASTER", master)) if value]
-    return _link(NEWLINK, 0, index, attributes, up)
-
-
-def delete_link(index: int) -> bytes:
-    """Remove an interface (and, of a veth, its peer)."""
-    return _link(DELLINK, 0, index, [])
-
-
-def address(index: int, text: str, prefix: int) -> bytes:
-    """An IPv4 or IPv6 address on an interface."""
-    message = ifaddrmsg()
-    message["family"], message["index"], message["prefixlen"] = _family(text), index, prefix
-    message["attrs"] = [("IFA_LOCAL", text), ("IFA_ADDRESS", text)]
-    return _encode(message, NEWADDR, CREATE)
-
-
-def neighbour(index: int, text: str, mac: str) -> bytes:
-    """A permanent neighbour: no ARP is ever asked for it."""
-    message = ndmsg()
-    message["family"], message["ifindex"], message["state"] = _family(text), index, _PERMANENT
-    message["attrs"] = [("NDA_DST", text), ("NDA_LLADDR", mac)]
-    return _encode(message, NEWNEIGH, REPLACE)
-
-
-def forwarding(index: int, mac: str, destination: str) -> bytes:
-    """A VXLAN device's forwarding entry: frames to ``mac`` go to the tunnel end ``destination``."""
-    message = ndmsg()
-    message["family"], message["ifindex"], message["state"], message["flags"] = socket.AF_BRIDGE, index, _PERMANENT, _SELF
-    message["attrs"] = [("NDA_DST", destination), ("NDA_LLADDR", mac)]
-    return _encode(message, NEWNEIGH, REPLACE)
-
-
-def route(
-    destination: str,
-    *,
-    index: int = 0,
-    via: str = "",
-    mtu: int = 0,
-    protocol: int = PROTOCOL_STATIC,
-    metric: int = 0,
-    source: str = "",
-    table: int = 254,
-    kind: int = _UNICAST,
-    onlink: bool = False,
-    delete: bool = False,
-    flags: int = CREATE,
-) -> bytes:
-    """A route, to be added or deleted.  ``destination`` is ``address/prefix``; ``0.0.0.0/0`` is the default."""
-    network, _, prefix = destination.partition("/")
-    message = rtmsg()
-    message["family"], message["dst_len"], message["table"] = _family(network), int(prefix), table
-    message["proto"], message["type"] = protocol, kind
-    message["scope"] = _SCOPE_UNIVERSE if via or kind != _UNICAST else _SCOPE_LINK
-    message["flags"] = _ONLINK if onlink else 0
-    attributes: list[tuple[str, Any]] = [("RTA_DST", network)] if int(prefix) else []
-    attributes += [(key, value) for key, value in (
-        ("RTA_OIF", index), ("RTA_GATEWAY", via), ("RTA_PRIORITY", metric), ("RTA_PREFSRC", source),
-    ) if value]  # fmt: skip
-    if mtu:
-        attributes.append(("RTA_METRICS", {"attrs": [("RTAX_MTU", mtu)]}))
-    message["attrs"] = attributes
-    return _encode(message, DELROUTE if delete else NEWROUTE, 0 if delete else flags)
-
-
-def _family(text: str) -> int:
-    return socket.AF_INET6 if ":" in text else socket.AF_INET
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +172,7 @@ class Netlink:
                 position += (length + 3) & ~3
                 if number != sequence:
                     continue
-                interrupted |= bool(flags & 0x10)  # NLM_F_DUMP_INTR: the table moved under the dump
+                interrupted |= bool(flags & _INTERRUPTED)  # the table moved under the dump
                 if answer == _DONE:
                     if interrupted:
                         raise InterruptedError
@@ -299,7 +186,9 @@ class Netlink:
 
     def links(self) -> tuple[Link, ...]:
         """Every interface."""
-        return tuple(_read_link(m) for m in self.dump(ifinfmsg(), GETLINK))
+        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+        return tuple(_read_link(m) for m in self.dump(ifinfmsg(), _GETLINK))
 
     def link(self, name: str) -> Link:
         """The interface of that name; TargetError where there is none."""
@@ -310,15 +199,19 @@ class Netlink:
 
     def addresses(self) -> tuple[tuple[int, str, int], ...]:
         """Interface index, address and prefix length of every address."""
+        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+
         return tuple(
             (m["index"], m.get_attr("IFA_LOCAL") or m.get_attr("IFA_ADDRESS"), m["prefixlen"])
-            for m in self.dump(ifaddrmsg(), GETADDR)
+            for m in self.dump(ifaddrmsg(), _GETADDR)
         )
 
     def routes(self, table: int = 254) -> tuple[Route, ...]:
         """The IPv4 and IPv6 routes of a table (254 is main, 0 means all)."""
+        from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
         found = []
-        for message in self.dump(rtmsg(), GETROUTE):
+        for message in self.dump(rtmsg(), _GETROUTE):
             number = message.get_attr("RTA_TABLE") or message["table"]
             # What path MTU discovery learned is dumped among the routes (RTM_F_CLONED); it is none.
             if table in (0, number) and not message["flags"] & _CLONED:
@@ -327,8 +220,10 @@ class Netlink:
 
     def qdiscs(self) -> tuple[Qdisc, ...]:
         """Every queueing discipline."""
+        from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
         return tuple(
-            Qdisc(m["index"], m.get_attr("TCA_KIND") or "", m["handle"], m["parent"]) for m in self.dump(tcmsg(), GETQDISC)
+            Qdisc(m["index"], m.get_attr("TCA_KIND") or "", m["handle"], m["parent"]) for m in self.dump(tcmsg(), _GETQDISC)
         )
 
     def set_mtu(self, index: int, mtu: int) -> None:
