@@ -101,7 +101,8 @@ def build(objects: Iterable[tuple[str, Mapping[str, Any]]], semantics: Mapping[s
             policy = parse_policy(item, cluster, f"NetworkPolicy {metadata.get('namespace')}/{metadata.get('name')}")
             policies.setdefault((cluster, policy.namespace), []).append(policy)
     pods.sort(key=lambda pod: (pod.cluster, pod.namespace, pod.name))
-    at: dict[Address, End] = {address: pod for pod in pods if not pod.host_network for address in pod.addresses}
+    # A pod on the host's network has its node's address, and is seen as the node.
+    at: dict[Address, End] = {address: pod for pod in pods for address in pod.addresses}
     at |= {address: node for node in nodes.values() for address in node.addresses}
     ordered = {key: tuple(sorted(found, key=lambda policy: policy.name)) for key, found in policies.items()}
     return World(nodes, namespaces, tuple(pods), ordered, at)

@@ -67,6 +67,16 @@ def test_replicas_are_spread_and_addressed_from_their_nodes_range() -> None:
     }  # fmt: skip
 
 
+def test_replicas_stay_apart_even_where_a_node_has_more_room() -> None:
+    crowd = [workload(f"n{number}-crowd", 4, nodeName=f"n{number}") for number in (2, 3)]
+    placed = where(settled(*crowd, workload("web", 2)))
+    assert placed["web-0"][0] != placed["web-1"][0]
+
+
+def test_those_who_name_a_node_are_counted_before_those_who_do_not() -> None:
+    assert where(settled(workload("free"), workload("pinned", nodeName="n1")))["free-0"][0] == "n2"
+
+
 def test_a_node_name_a_selector_and_a_fixed_address() -> None:
     store = settled(
         workload("named", nodeName="n3"),

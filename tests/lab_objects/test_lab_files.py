@@ -48,6 +48,18 @@ def test_the_default_lab_is_the_first_field_reports_network() -> None:
     assert known["kube-dns.kube-system.svc.cluster.local"] == loaded.cluster("test").dns
 
 
+def test_every_namespace_in_use_exists_and_has_its_names_label(tmp_path: Path) -> None:
+    # As the API server sees to it; a fault may patch its labels.
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: unsaid}\nspec: {containers: [{name: c}]}\n"
+    (tmp_path / "pods.yaml").write_text(pod)
+    text = (LABS / "two-clusters.yaml").read_text().replace("../manifests/test.yaml", "pods.yaml")
+    store = furnish(topology.parse(text.replace("../manifests", str(LABS.parent / "manifests")), str(tmp_path / "lab.yaml")))
+    for cluster, name in (("test", "unsaid"), ("prod", "prod-ns")):
+        labels = store.want(cluster, "Namespace", "", name)["metadata"]["labels"]
+        assert labels["kubernetes.io/metadata.name"] == name
+    assert store.want("prod", "Namespace", "", "prod-ns")["metadata"]["labels"]["team"] == "payments"
+
+
 def test_prods_address_is_announced_by_the_nodes_of_its_pods() -> None:
     _, store = lab("two-clusters")
     announcing = [node for node in ("prod-1", "prod-2", "prod-3") if "10.96.1.123" in services.announced(store, "prod", node)]

@@ -224,6 +224,20 @@ def test_the_order_of_objects_never_matters(
     assert decided(one) == decided(other)
 
 
+@pytest.mark.parametrize("plugins", PLUGINS)
+@pytest.mark.parametrize("pods", [None, {}, {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}])
+def test_selectors_of_absence_compile_as_they_are_decided(plugins: tuple[str, ...], pods: Json | None) -> None:
+    # Rare among random worlds: what lacks every label is admitted, and known pods that have the label are not.
+    absent = {"namespaceSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["a"]}]}}
+    peer = absent if pods is None else absent | {"podSelector": pods}
+    labels = {"y": {"app": "a"}, "x/b": {"tier": "front"}}
+    world = world_of(labels, [policy("x", "p", {"podSelector": {}, "ingress": [{"from": [peer]}]})], plugins)
+    assert differing(interpreted(world), decided(world)) == []
+    assert (
+        not decide(world, world.end(ADDRESSES["y/a"]), world.end(ADDRESSES["x/b"]), "TCP", 80).allowed or plugins[1] == "kubenet"
+    )
+
+
 # --- on a real network -----------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from chaosnet.model.edge import State, parse_edge
 from chaosnet.model.inventory import Inventory, Service, ServicePort
 from chaosnet.model.inventory import Node as SiteNode
 from chaosnet.model.inventory import Pod as SitePod
+from chaosnet.policy.compile import render
 from chaosnet.policy.decide import Decision, decide
 from chaosnet.policy.reach import reach
 from chaosnet.policy.semantics import CILIUM, SEMANTICS
@@ -128,6 +129,14 @@ def test_ports_protocols_ranges_and_icmp() -> None:
     assert allowed(world_of(policy({"podSelector": {}, "ingress": [{}]})), "internet", "shop/db", 0, "ICMP")
 
 
+def test_a_protocol_alone_means_all_of_its_ports() -> None:
+    world = world_of(policy({"podSelector": {}, "ingress": [{"ports": [{"protocol": "UDP"}]}]}))
+    assert allowed(world, "dev/tool", "shop/db", 53, "UDP")
+    assert allowed(world, "dev/tool", "shop/db", 65535, "UDP")
+    assert not allowed(world, "dev/tool", "shop/db", 53, "TCP")
+    assert not allowed(world, "dev/tool", "shop/db", 0, "ICMP")
+
+
 def test_a_port_name_is_each_pods_own() -> None:
     # test/e2e/network/netpol: "should allow ingress access on one named port".
     world = world_of(policy({"podSelector": {}, "ingress": [{"ports": [{"port": "http"}]}]}))
@@ -233,6 +242,10 @@ def test_pods_that_ended_and_pods_on_the_hosts_network() -> None:
     answer = decide(world, world.end("10.0.1.9"), world.end("10.0.2.2"), "TCP", 80)
     assert not answer.allowed, "its address is nobody's now"
     assert str(world.end("192.0.2.1")) == "node:c/n1", "a pod on the host's network is seen as its node"
+    found = next(each for each in world.pods if each.host_network)
+    shut = build([*_objects(world_of()), ("c", host), ("c", policy(DENY))])
+    assert decide(shut, shut.end("10.9.0.2"), found, "TCP", 80).allowed, "and no policy applies to it"
+    assert "192.0.2.1" not in render(shut, "c", "n1")
 
 
 def _objects(world: World) -> list[tuple[str, Json]]:

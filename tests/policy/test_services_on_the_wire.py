@@ -49,6 +49,14 @@ def test_the_text_has_only_what_we_generate() -> None:
     assert "empty" not in text
 
 
+def test_only_ready_backends_are_programmed() -> None:
+    store = store_of("x/a", "x/b")
+    store.patch("c", "Pod", "x", "x-a", {"status": {"conditions": [{"type": "Ready", "status": "False"}]}})
+    controllers.run(store, "c")
+    found = {front: {each.address for each in backends} for front, _, backends in services.fronts(store, "c")}
+    assert found[(FRONT, "tcp", 8000)] == {"10.7.2.2"}
+
+
 def test_services_without_a_ready_backend_are_announced_by_nobody() -> None:
     store = store_of("x/a", "x/b")
     assert services.announced(store, "c", "n1") == (FRONT,)
@@ -91,9 +99,12 @@ def test_what_comes_from_elsewhere_goes_to_local_backends_only(wire: Any) -> Non
     try:
         program(wire, store_of("x/a", "y/a", "x/b"))
         assert behind(wire, "x/c") == {"10.7.1.2", "10.7.1.3"}
+        # Nobody passes it on to another node, though this one knows the way.
+        wire.ip("n1", f"route replace {FRONT}/32 via {NODES['n2'][0]}")
         program(wire, store_of("x/b"))
         assert wire.probe([["x/c", FRONT, "TCP", 8000]], 0.3) == ["silence"]
     finally:
+        wire.ip("n1", f"route flush {FRONT}/32")
         wire.ip("n3", f"route del {FRONT}/32")
 
 
