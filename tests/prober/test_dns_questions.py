@@ -53,9 +53,10 @@ class NameServer:
             return
         reply = self._answer(wire, "udp")
         if self.mode == "STALE":
-            reply.id ^= 1
-            self.udp.sendto(reply.to_wire(), peer)
-            reply.id ^= 1
+            stale = dns.message.make_response(dns.message.from_wire(wire))
+            stale.set_rcode(dns.rcode.SERVFAIL)
+            stale.id ^= 1
+            self.udp.sendto(stale.to_wire(), peer)
         if self.mode == "TRUNCATED":
             reply.answer.clear()
             reply.flags |= dns.flags.TC

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import time
 
@@ -89,6 +90,20 @@ def test_what_is_lost_after_the_handshake_names_the_direction(live):
     ]  # fmt: skip
 
 
+def test_half_an_answer_is_no_answer(live):
+    async def scenario(world):
+        world.drop("transit", "ip saddr 10.1.1.5 quota over 30000 bytes drop")
+        seen = await world.reach(world.edge("tcp", 9000, receive=60000))
+        world.lift("transit")
+        world.drop("transit", "ip saddr 10.1.1.5 quota over 30000 bytes drop")
+        return told((*seen, *await world.reach(world.edge("http", 8080, receive=60000))))
+
+    tcp, http = live(scenario)
+    for seen in (tcp, http):
+        assert seen[1] == "timed out"
+        assert re.fullmatch(r"answer: [1-9]\d{3,4} of 60000 bytes arrived", seen[2])
+
+
 def test_a_reject_is_a_refusal_and_says_who(live):
     async def scenario(world):
         world.drop("transit", "ip daddr 10.1.1.5 meta l4proto tcp reject with tcp reset")
@@ -156,7 +171,9 @@ def test_a_service_answers_wrongly(live):
         def accept():
             peer, _ = listener.accept()
             peer.settimeout(1)
+            peer.recv(1000)
             peer.sendall(answer)
+            peer.close()
             world.poller.forget(listener.fileno())
 
         world.poller.watch(listener.fileno(), 1, lambda _: accept())
@@ -167,9 +184,13 @@ def test_a_service_answers_wrongly(live):
         speak(world, 8002, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
         speak(world, 8003, b"SSH-2.0-OpenSSH_9.2\r\n\r\n" + b"Content-Length: 1\r\n\r\nx")
         speak(world, 8004, b"some other server entirely, with its own greeting")
+        speak(world, 8005, b"")
+        speak(world, 8006, b"GOT")
+        speak(world, 8007, b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\ncut short")
         return told(await world.reach(
             world.edge("http", 8001, db), world.edge("http", 8002, db, receive=100), world.edge("http", 8003, db),
-            world.edge("tcp", 8004, db, send=10),
+            world.edge("tcp", 8004, db, send=10), world.edge("http", 8005, db), world.edge("tcp", 8006, db, send=10),
+            world.edge("http", 8007, db),
         ))  # fmt: skip
 
     seen = live(scenario)
@@ -177,6 +198,9 @@ def test_a_service_answers_wrongly(live):
     assert seen[1] == ("http", "degraded", "HTTP 200 with 5 of 100 bytes")
     assert seen[2] == ("http", "degraded", "the answer is not HTTP")
     assert seen[3] == ("tcp", "degraded", "the answer is not the one that was asked for")
+    assert seen[4] == ("http", "reset", "closed without an answer")
+    assert seen[5] == ("tcp", "reset", "closed after 3 of 7 bytes of the answer")
+    assert seen[6] == ("http", "reset", "closed after 48 bytes of the answer")
 
 
 def test_what_cannot_be_tried_is_unknown(live):

@@ -189,12 +189,11 @@ def test_two_hundred_edges_at_a_hundred_hertz_lose_nothing(live):
     async def scenario(world):
         edges = [world.edge("udp", 9000, name=str(n)) for n in range(200)]
         world.prober.watch(edges, 0.01, 1.0)
-        await asyncio.sleep(0.2)
-        cursor, _ = world.prober.samples(0)
-        began = monotonic()
-        _, seen = await gather(world, cursor, 1.5)
-        return len(seen), monotonic() - began, world.prober.missed, {one.state.value for one in seen}
+        _, seen = await gather(world, 0, 1.5)
+        return [one.at for one in seen], world.prober.missed, {one.state.value for one in seen}
 
-    count, took, missed, states = live(scenario)
+    times, missed, states = live(scenario)
     assert states == {"open"}
-    assert count + missed > 200 * 100 * took * 0.9
+    # Whatever a busy machine kept the process from trying is counted as missed; the rest is there, and nothing was lost.
+    assert len(times) + missed > 200 * 100 * (max(times) - min(times)) * 0.95
+    assert len(times) > 2000

@@ -49,6 +49,26 @@ def test_post_counts_what_came(curl, tmp_path):
     assert curl("-d", "a=b", URL) == (0, f"{WEB} answers; 3 bytes received\n")
 
 
+def test_who_asks_first_is_told_to_go_on(live):
+    async def scenario(world):
+        loop = asyncio.get_running_loop()
+        with world.spaces.inside(CLIENT):
+            sock = socket.socket()
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ("10.1.1.5", 8080))
+        await loop.sock_sendall(sock, b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        async with asyncio.timeout(2):
+            first = await loop.sock_recv(sock, 1000)
+            await loop.sock_sendall(sock, b"abc")
+            second = await loop.sock_recv(sock, 1000)
+        sock.close()
+        return first, second
+
+    first, second = live(scenario)
+    assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert second.startswith(b"HTTP/1.1 200 OK")
+
+
 def test_what_we_do_not_speak_is_said_so(curl, tmp_path):
     body = tmp_path / "body"
     body.write_bytes(b"x" * 10)

@@ -1,6 +1,10 @@
 """Streams, throughput, load and held connections: each in a good world and in the bad ones that must show."""
 
+import array
 import asyncio
+import fcntl
+import socket
+import struct
 
 import pytest
 
@@ -54,13 +58,33 @@ def test_duplicates_are_counted(live):
     assert (seen.received, seen.duplicates) == (200, 100)
 
 
-def test_corruption_is_not_loss(live):
-    """One payload byte is overwritten on the way; with the UDP checksum off it arrives, and the CRC tells."""
-    seen = stream(live, rule="ip daddr 10.1.1.5 udp dport 9000 @th,448,8 set 0x00")
-    assert seen.sent == 200
+def without_checksum_offload(world, name, device):
+    """Real checksums on a veth, whose packets otherwise are never checked (ethtool(8), ETHTOOL_STXCSUM)."""
+    value = array.array("I", [0x17, 0])
+    request = struct.pack("16sP", device.encode(), value.buffer_info()[0])
+    with world.spaces.inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, 0x8946, request)
+
+
+@pytest.mark.parametrize(("device", "forward"), [("test", 0), ("prod", 200)])
+def test_corruption_is_not_loss(live, device, forward):
+    """A payload byte is overwritten, there or back; a checksum would turn it into loss, but streams go without."""
+
+    async def scenario(world):
+        for name in (CLIENT, WEB):
+            without_checksum_offload(world, name, "eth0")
+        # Behind 14 bytes of Ethernet, 20 of IP, 8 of UDP and 16 of our own head: a byte of the body.
+        world.nft(TRANSIT, (
+            f'table netdev t {{\n chain c {{\n type filter hook ingress device "{device}" priority 0;\n'
+            "meta protocol ip @ll,784,8 set 0xff\n }\n}"
+        ))  # fmt: skip
+        return await world.prober.ask(Stream(world.edge("udp", 9000), 400, 0.5, 100))
+
+    seen = live(scenario)
+    assert (seen.sent, seen.forward) == (200, forward)
     assert seen.corrupted + seen.received == 200
-    assert seen.corrupted > 190
-    assert seen.forward == seen.received
+    assert seen.corrupted >= 199  # the byte may have had that value
+    assert seen.duplicates == 0
 
 
 def test_a_refused_stream_is_lost(live):
@@ -87,7 +111,7 @@ def test_throughput_feels_a_rate_limit_and_a_block(live):
         free = await world.prober.ask(Throughput(world.edge("tcp", 9000), 0.4))
         web = await world.prober.ask(Throughput(world.edge("http", 8080), 0.2))
         world.run(TRANSIT, "tc", "qdisc", "add", "dev", "prod", "root", "tbf", "rate", "20mbit", "burst", "16kb", "latency", "50ms")
-        slow = await world.prober.ask(Throughput(world.edge("tcp", 9000), 1.0))
+        slow = await world.prober.ask(Throughput(world.edge("tcp", 9000), 0.6))
         world.drop(TRANSIT, "ip daddr 10.1.1.5 drop")
         cut = await world.prober.ask(Throughput(world.edge("tcp", 9000), 0.3))
         return free.bits_per_second, web.bits_per_second, slow.bits_per_second, cut.bits_per_second
@@ -95,7 +119,7 @@ def test_throughput_feels_a_rate_limit_and_a_block(live):
     free, web, slow, cut = live(scenario)
     assert free > 100e6
     assert web > 100e6
-    assert 10e6 < slow < 22e6
+    assert 15e6 < slow < 24e6
     assert cut == 0
 
 
