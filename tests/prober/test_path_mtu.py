@@ -89,7 +89,7 @@ def test_pings_alone_may_pass(live):
 
 def test_lost_pings_are_sent_again(live):
     """Everything of the first salvo is lost, and nothing after it."""
-    found = measure(live, lambda world: world.drop(TRANSIT, "meta l4proto icmp quota until 5000 bytes drop"))
+    found = measure(live, lambda world: world.drop(TRANSIT, "meta l4proto icmp quota until 13000 bytes drop"))
     assert found.icmp == 1500
 
 

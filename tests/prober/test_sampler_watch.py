@@ -1,6 +1,7 @@
 """The sampler: what it sees, when it says it happened, and that it forgets nothing."""
 
 import asyncio
+import time
 from time import monotonic
 
 import pytest
@@ -148,6 +149,20 @@ def test_edges_follow_a_pod_that_moves(live):
         return {one.state.value for one in before}, {one.state.value for one in after if one.at > began + 0.05}
 
     assert live(scenario) == ({"timed out"}, {"open"})
+
+
+def test_a_stall_of_the_prober_is_no_outage(live):
+    async def scenario(world):
+        world.prober.watch([world.edge(kind, 9000) for kind in ("udp", "tcp")], 0.01, 0.1)
+        for _ in range(4):
+            await asyncio.sleep(0.1)
+            time.sleep(0.25)
+        await asyncio.sleep(0.2)
+        return {one.state.value for one in world.prober.samples(0)[1]}, world.prober.missed
+
+    states, missed = live(scenario)
+    assert states == {"open"}
+    assert missed > 0
 
 
 def test_the_ring_is_bounded_and_the_cursor_goes_on(live, monkeypatch):

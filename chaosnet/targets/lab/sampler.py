@@ -154,10 +154,8 @@ class Sampler:
         now = monotonic()
         targets = self._targets
         if now - self._due < _STALLED:
+            # Else this process did not get to run: what came meanwhile is heard first, and lost at the next tick only.
             self._expire(now)
-        else:
-            # This process did not get to run: hear first what came meanwhile, and call it lost at the next tick only.
-            self._poller.drain()
         due = int((now - self._start) / self._step) + 1
         most = max(len(targets), int(_LATE / self._step))
         if due - self._next > most:
