@@ -32,7 +32,7 @@ from chaosnet.targets.lab.sockets import (
     outcome_of,
 )
 
-KEPT = 400_000
+KEPT = 200_000
 RENEWED = 0.25
 _GRANULE = 0.001
 _LATE = 0.05
