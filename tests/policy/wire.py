@@ -114,7 +114,19 @@ class Wire:
         poller.close()
         for _, _, sock in open_.values():
             sock.close()
+        self._drain()
         return results
+
+    def _drain(self) -> None:
+        """Take what probes left in the listeners' queues: a full one would make the next attempt look like silence."""
+        for server in self.listeners:
+            while True:
+                try:
+                    server.accept()[0].close()
+                except ConnectionAbortedError:
+                    continue
+                except BlockingIOError:
+                    break
 
     @staticmethod
     def _socket(protocol: str) -> socket.socket:
@@ -150,7 +162,9 @@ class Wire:
             while True:
                 try:
                     far, peer = server.accept()
-                except (BlockingIOError, ConnectionAbortedError):
+                except ConnectionAbortedError:
+                    continue
+                except BlockingIOError:
                     break
                 if peer == near.getsockname():
                     far.settimeout(0.4)
