@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chaosnet.errors import ChaosnetError, Refused, Unsupported
+from chaosnet.errors import ChaosnetError, Refused, ResidueLeft, Unsupported
 from chaosnet.model.change import (
     Change,
     ConntrackPressure,
@@ -223,6 +223,8 @@ class Executor:
             self.undo(ticket, armed.undo)
         except ChaosnetError as error:
             _log.error("the fuse of %s could not undo everything: %s", ticket, error)
+            if isinstance(error, ResidueLeft):
+                return  # it is somebody else's now, and trying again would not change that
             armed.timer = asyncio.get_running_loop().call_later(_AGAIN, self._blow, ticket)
 
     def fuse_blown(self, ticket: str) -> bool:
