@@ -157,7 +157,8 @@ def _recovery(facts: Facts) -> Iterable[Finding]:
 
 
 def _residue(facts: Facts) -> Iterable[Finding]:
-    for line in facts.residue:
+    lines = [*(line for fault in facts.faults for line in fault.residue), *facts.residue]
+    for line in lines:
         yield Finding(FAIL, "residue", f"left behind: {line}")
-    if facts.faults and not facts.residue:
+    if facts.faults and not lines:
         yield Finding(PASS, "residue", "nothing was left behind")

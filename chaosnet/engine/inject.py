@@ -20,7 +20,7 @@ from chaosnet.engine.faultrun import FaultRun, Proof
 from chaosnet.engine.ledger import Ledger, owner
 from chaosnet.engine.select import check_ceiling
 from chaosnet.engine.undo import undo_ticket
-from chaosnet.errors import ChaosnetError, InputError, NotProven, Unsupported
+from chaosnet.errors import ChaosnetError, InputError, NotProven, TargetError, Unsupported
 from chaosnet.model.change import Change, say
 from chaosnet.model.codec import to_plain
 from chaosnet.model.edge import Edge
@@ -210,7 +210,10 @@ def check_held(setting: Setting, run: FaultRun) -> None:
 
 
 def take_back(setting: Setting, run: FaultRun, by: str) -> None:
-    """Count once more, undo, read back; idempotent.  Fills the run with what was counted and undone."""
+    """Count once more, undo, read back; idempotent.  Fills the run with what was counted and undone.
+
+    A target that refuses is residue of the run, not an error of its own: the other faults still have to be taken back.
+    """
     if run.undone:
         return
     with suppress(ChaosnetError):  # a count that cannot be had must not keep the fault in place
@@ -218,7 +221,12 @@ def take_back(setting: Setting, run: FaultRun, by: str) -> None:
         if isinstance(counted, Counted):
             run.packets, run.bytes = counted.packets, counted.bytes
     run.times["t_undo"] = setting.said("undo", fault=run.ticket.id, kind=run.ticket.kind, by=by)
-    undone = undo_ticket(setting.target, setting.ledger, run.ticket, by)
+    try:
+        undone = undo_ticket(setting.target, setting.ledger, run.ticket, by)
+    except TargetError as error:
+        run.residue = (f"{run.ticket.kind} could not be taken back: {error}; run chaosnet undo {run.ticket.id}",)
+        setting.said("not undone", fault=run.ticket.id, sentence=str(error))
+        return
     run.fuse_blown = run.fuse_blown or undone.fuse_was_first
     run.undo_steps, run.residue = undone.steps, undone.still_there
     run.times["t_undone"] = setting.said("undone", fault=run.ticket.id, left=list(undone.still_there))

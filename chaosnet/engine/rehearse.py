@@ -48,7 +48,7 @@ class Rehearsal(Session):
         self.plans.append(entry)
         return entry
 
-    def undo(self, ticket_id: str = "", by: str = "rollback") -> dict[str, Any]:
+    def undo(self, ticket_id: str = "", by: str = "rollback", at_once: bool = False) -> dict[str, Any]:
         """Nothing was done, so nothing is undone."""
         return {"undone": []}
 

@@ -25,8 +25,8 @@ from chaosnet.engine.faultrun import FaultRun, fault_from_plain
 from chaosnet.engine.ledger import Ledger
 from chaosnet.engine.record import write_record
 from chaosnet.engine.select import Watched, group, watched
-from chaosnet.engine.watch import RUNNING, Course, baseline, course
-from chaosnet.errors import BaselineNotMet, ChaosnetError, NoSession, NotProven, Refused
+from chaosnet.engine.watch import RUNNING, baseline, course
+from chaosnet.errors import BaselineNotMet, ChaosnetError, NoSession, NotProven, Refused, TargetGone
 from chaosnet.model.edge import Edge, Observation, State
 from chaosnet.model.fault import Fault, Plan
 from chaosnet.model.inventory import Inventory, Site
@@ -214,18 +214,23 @@ class Session:
         finally:
             self.save()
 
-    def undo(self, ticket_id: str = "", by: str = "rollback") -> dict[str, Any]:
-        """Take back one fault of this run, or all of them, newest first; idempotent."""
+    def undo(self, ticket_id: str = "", by: str = "rollback", at_once: bool = False) -> dict[str, Any]:
+        """Take back one fault of this run, or all of them, newest first; idempotent.
+
+        First each effect is measured once more: did it hold?  ``at_once`` leaves that out, for runs that are being stopped.
+        """
         chosen = [run for run in reversed(self.faults) if not ticket_id or run.ticket.id == ticket_id]
-        # First see whether each still shows, then take them back: the first undo must not hide the second effect.
-        for run in chosen:
-            if not run.undone:
-                with suppress(ChaosnetError):  # a measurement that fails leaves "not held", and the undo goes on
-                    injection.check_held(self._setting(), run)
-                run.drift = run.drift or self._drift(run)
-        for run in chosen:
-            injection.take_back(self._setting(), run, by)
-        self.save()
+        try:
+            # All of them before any undo: the first undo must not hide the second effect.
+            for run in chosen:
+                if not run.undone and not at_once:
+                    with suppress(ChaosnetError):  # what cannot be measured was not held, and the undo goes on
+                        injection.check_held(self._setting(), run)
+                        run.drift = run.drift or self._drift(run)
+        finally:
+            for run in chosen:
+                injection.take_back(self._setting(), run, by)
+            self.save()
         return {"undone": [run.ticket.id for run in chosen if run.undone]}
 
     # -- what the control uses -----------------------------------------------------------------------------------------
@@ -292,19 +297,23 @@ class Session:
 
         Returns the run's record (also written to its folder).  ``cut_short`` says why the run did not get to its end.
         """
-        self.undo(by=cut_short or "end of run")
+        self.undo(by=cut_short or "end of run", at_once=bool(cut_short))
         for ticket in self._ledger.open(self.run):  # recorded by a process that died before it could tell us
             self.faults.append(FaultRun(ticket))
             injection.take_back(self._setting(), self.faults[-1], "end of run")
         left: tuple[str, ...] = ()
         clean_at = None
-        if self._moments("t_inject"):
-            self._forget()
-            left, clean_at = self._recover()
-        if rerun is not None and self.hypothesis.stated and self.faults:
-            with suppress(ChaosnetError):
+        try:
+            if self._moments("t_inject"):
+                self._forget()
+                left, clean_at = self._recover()
+            if rerun is not None and self.hypothesis.stated and self.faults:
                 rerun()
-        self._fetch()
+            self._fetch()
+        except TargetGone as gone:
+            cut_short = cut_short or str(gone)
+            # What was asked of a network that was not there any more says nothing of the fault.
+            self.hypothesis = Hypothesis(self.hypothesis.stated, self.hypothesis.before)
         stopped = runs.halted(self.out)
         cut_short = f"halted by {stopped}" if stopped else cut_short
         facts = Facts(

@@ -5,10 +5,10 @@ Needs only the ticket and a target.  It does not measure recovery; the session d
 
 from dataclasses import dataclass
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from chaosnet.engine.ledger import Ledger
-from chaosnet.errors import ResidueLeft, TargetError
+from chaosnet.errors import ResidueLeft, TargetError, TargetGone
 from chaosnet.model.change import say
 from chaosnet.model.target import Target
 from chaosnet.model.ticket import Stage, Ticket
@@ -27,13 +27,23 @@ def undo_ticket(target: Target, ledger: Ledger, ticket: Ticket, by: str) -> Undo
     """Take ``ticket`` back by its own record, read back that nothing of it is in force, and forget it.
 
     Idempotent.  ``by`` goes to the audit.  A passing TargetError is tried again; the ticket stays in the ledger until
-    nothing of it is in force.  Raises TargetError where the target keeps refusing.
+    nothing of it is in force.  A target that has ended took everything along, so its ticket is closed.  Raises TargetError
+    where the target keeps refusing.
     """
+    try:
+        return _undo(target, ledger, ticket, by)
+    except TargetGone as gone:
+        ledger.audit("closed", ticket, by=by, reason=str(gone))
+        ledger.remove(ticket)
+        return Undone(False, (), (str(gone),))
+
+
+def _undo(target: Target, ledger: Ledger, ticket: Ticket, by: str) -> Undone:
     blown = target.fuse_blown(ticket.id)
     retrying = Retrying(
         stop=stop_after_attempt(3),
         wait=wait_exponential(0.05),
-        retry=retry_if_exception_type(TargetError),
+        retry=retry_if_exception(_passing),
         reraise=True,
     )
     retrying(target.undo, ticket.id, ticket.undo)
@@ -44,6 +54,11 @@ def undo_ticket(target: Target, ledger: Ledger, ticket: Ticket, by: str) -> Undo
         ledger.advance(ticket, Stage.UNDONE)
         ledger.remove(ticket)
     return Undone(blown, left, tuple(undo.say for undo in reversed(ticket.undo)))
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether trying again may help: a target that has ended does not come back."""
+    return isinstance(error, TargetError) and not isinstance(error, TargetGone)
 
 
 def require_clean(undone: Undone, ticket: Ticket) -> None:
