@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chaosnet.errors import InputError, Refused, TargetError, TargetGone
+from chaosnet.shipped import experiments
 from chaosnet.targets import attach, labs
 from chaosnet.targets.lab import open_lab, running, spawn
 from chaosnet.targets.lab.client import LabTarget
@@ -237,3 +238,17 @@ def test_an_ordinary_user_has_a_lab_too(small: Path, as_nobody: Callable[[list[s
     assert said.stdout.splitlines()[-1].split()[1:] == ["6", "0"]
     if os.getuid() == 0:
         assert said.stdout.splitlines()[-1].split()[0] == "65534"
+
+
+@pytest.mark.slow
+def test_a_larger_lab_costs_no_more_than_its_share(start: Start) -> None:
+    """The keeper's own time on the processor, which other work on the machine does not change."""
+    spent = {}
+    for pods in (20, 60, 200):
+        target = start(experiments() / "labs" / f"pods-{pods}.yaml")
+        spent[pods] = int(Path(f"/proc/{keeper(target).pid}/schedstat").read_text().split()[0]) / 1e9
+        assert len(target.inventory().pods) == pods
+        target.close()
+    first, then = (spent[60] - spent[20]) / 40, (spent[200] - spent[60]) / 140
+    # Linear, with some room for what a caching processor and a busy neighbour do to one measurement.
+    assert then < 2 * max(first, 0.5e-3), spent
