@@ -158,14 +158,14 @@ class Wire:
         with self.spaces.inside(source):
             near = socket.create_connection((address, port), timeout=5)
         near.settimeout(0.4)
-        for server in self.listeners:
-            while True:
+        # The near end is connected a moment before the far end's last packet arrives.
+        until = time.monotonic() + 5
+        while (left := until - time.monotonic()) > 0:
+            for server in select.select(self.listeners, [], [], left)[0]:
                 try:
                     far, peer = server.accept()
-                except ConnectionAbortedError:
+                except (BlockingIOError, ConnectionAbortedError):
                     continue
-                except BlockingIOError:
-                    break
                 if peer == near.getsockname():
                     far.settimeout(0.4)
                     self.flows.append((near, far))
