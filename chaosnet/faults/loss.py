@@ -46,7 +46,7 @@ class Loss(Wire):
             rate = min(1000, max(200, number // 2))
             if number / rate > _LONGEST:
                 raise Refused(
-                    f"loss.share: {self.share:.3%} cannot be told from none in {_LONGEST:g} s of probing; give 0.1% or more"
+                    f"loss.share: {self.share:.3%} cannot be told from none in {_LONGEST:g} s of probing; give 0.15% or more"
                 )
             effects = self.streams(sites, self.kind, self._judge(), rate, number / rate)
             if not self.carried:
@@ -71,7 +71,7 @@ class Loss(Wire):
         rate = min(200, max(50, number // 3))
         if number / rate > _LONGEST:
             raise Refused(
-                f"loss.share: {self.share:.3%} of TCP cannot be told from none in {_LONGEST:g} s of requests; give 0.5% or more"
+                f"loss.share: {self.share:.3%} of TCP cannot be told from none in {_LONGEST:g} s of requests; give 1% or more"
             )
         return self.loads(sites, self.kind, requests_fail(self.share), rate, number / rate, timeout=0.8)
 

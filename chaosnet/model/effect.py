@@ -31,8 +31,8 @@ Judge = Callable[[Answer, Answer], Reading]
 SILENT = frozenset({State.TIMED_OUT})
 TURNED_AWAY = frozenset({State.REFUSED, State.RESET})
 
-# Chance that an honest measurement falls outside its bounds, on each side: one run in two thousand.
-_TAIL = 5e-4
+# Chance that an honest measurement falls outside its bounds, on each side: one in a hundred thousand.
+_TAIL = 1e-5
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ def matched(before: Answer, now: Answer) -> Reading:
 
 
 def binomial_bounds(trials: int, chance: float) -> tuple[int, int]:
-    """The least and the most successes of ``trials`` that are credible at ``chance`` each (1 in 2,000 lies beyond a side)."""
+    """The least and the most successes of ``trials`` that are credible at ``chance`` each (1 in 100,000 lies beyond a side)."""
     if chance <= 0 or trials == 0:
         return 0, 0
     if chance >= 1:
@@ -132,8 +132,8 @@ def binomial_bounds(trials: int, chance: float) -> tuple[int, int]:
 
 
 def sample_size(share: float, least: int = 200) -> int:
-    """Packets to send so that a ``share`` of them cannot be mistaken for none: some twenty must be hit."""
-    return max(least, math.ceil(20 / share))
+    """Packets to send so that a ``share`` of them cannot be mistaken for none: some thirty must be hit."""
+    return max(least, math.ceil(30 / share))
 
 
 def answered(before: Answer) -> bool:

@@ -11,6 +11,7 @@ import yaml
 from chaosnet.model.change import DaemonState, Filter, LinkMtu, Match, Object, RouteMtu, Shape, say
 from chaosnet.model.codec import from_plain, to_plain
 from chaosnet.model.fault import Fault, Plan
+from chaosnet.model.flow import pod_site, witnesses
 from chaosnet.model.inventory import Inventory
 from chaosnet.model.question import Load, PathMtu, Stream
 
@@ -117,7 +118,7 @@ def test_a_service_port_is_met_on_both_sides_of_its_translation(plan_of: Planner
 
 
 def test_streams_send_enough_to_tell_a_share_from_none(plan_of: Planner) -> None:
-    for share, packets in (("30%", 200), ("1%", 2000), ("0.1%", 20000)):
+    for share, packets in (("30%", 200), ("1%", 3000), ("0.15%", 20000)):
         plan = plan_of("loss", "loss", at="test/shop/client", share=share)
         question = plan.effects[0].ask
         assert isinstance(question, Stream)
@@ -152,3 +153,18 @@ def test_all_nodes_are_no_routers(plan_of: Planner) -> None:
     plan = plan_of("loss", "loss", at="node:test/*", share="50%")
     assert [change.site.name for change in plan.changes if isinstance(change, Filter)] == ["test-1", "test-2", "test-3"]
     assert all(change.match == Match() for change in plan.changes if isinstance(change, Filter))
+
+
+def test_nobody_is_measured_against_itself(inventory: Inventory) -> None:
+    pods = [pod_site(pod) for pod in inventory.pods]
+    seen = witnesses(pods, pods, inventory, most=500)
+    assert len(seen) > 20
+    assert all(witness.edge.source != witness.edge.destination for witness in seen)
+
+
+def test_every_near_site_is_measured_before_one_is_measured_twice(inventory: Inventory) -> None:
+    near = [pod_site(pod) for pod in inventory.pods if pod.cluster == "test"]
+    far = [pod_site(pod) for pod in inventory.pods if pod.cluster == "prod"]
+    seen = witnesses(near, far, inventory, most=len(near))
+    ends = {str(end) for witness in seen for end in (witness.edge.source, witness.edge.destination)}
+    assert {str(site) for site in near} <= ends

@@ -1,0 +1,135 @@
+"""Every fault through the engine on a real lab: proven on the wire, held until undo, and nothing of it left.
+
+One lab for all, so each test also shows that the one before it cleaned up.  What netem does is tried where the kernel has it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from chaosnet.engine import inject as injection
+from chaosnet.engine.experiment import Ceiling
+from chaosnet.engine.faultrun import FaultRun
+from chaosnet.engine.ledger import Ledger
+from chaosnet.errors import ChaosnetError, NotProven
+from chaosnet.model.fault import Fault
+from chaosnet.model.target import Target
+from chaosnet.targets import open_target
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+DENY = {"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
+# Module, door, arguments; whether its effect must be proven (lessons are not).
+CASES: list[tuple[str, str, dict[str, Any], bool]] = [
+    ("mtu", "shrink_mtu", {"at": "hop:upload/source-node", "mtu": "1450", "icmp": "drop"}, True),
+    ("mtu", "shrink_mtu", {"at": "hop:upload/source-node", "mtu": "1450"}, True),
+    ("mtu", "shrink_mtu", {"at": "test/shop/client", "mtu": "1400"}, True),
+    ("mtu", "shrink_mtu", {"at": "link:transit-test--transit-prod", "mtu": "1400", "icmp": "drop"}, True),
+    ("partition", "partition", {"source": "prod/prod-ns/*", "destination": "test/*/*", "direction": "from"}, True),
+    ("partition", "partition", {"source": "test/shop/client", "destination": "svc:prod/prod-ns/prod-svc", "how": "reject"}, True),
+    (
+        "partition",
+        "partition",
+        {"source": "test/shop/client", "destination": "prod/prod-ns/orders", "at": "transit:transit-prod", "port": "8080"},
+        True,
+    ),
+    ("loss", "loss", {"at": "link:transit-test--transit-prod", "share": "30%", "direction": "both"}, True),
+    ("loss", "loss", {"at": "test/shop/client", "share": "40%", "port": "8080"}, True),
+    ("bandwidth", "bandwidth", {"at": "hop:upload/source-node", "rate": "10mbit"}, True),
+    ("bgp", "block_bgp", {"at": "node:test/test-1"}, True),
+    ("bgp", "block_bgp", {"at": "transit:transit-test", "peer": "node:prod/transit-prod", "how": "reject"}, True),
+    ("bgp", "block_bgp", {"at": "node:test/test-1", "placement": "after-established"}, False),
+    ("policy", "change_policy", {"at": "prod/prod-ns/deny", "action": "apply", "manifest": DENY, "edges": ["upload"]}, True),
+    ("policy", "change_policy", {"at": "prod/prod-ns/db-only-from-orders", "action": "remove", "edges": ["spy"]}, True),
+    ("labels", "drift_labels", {"at": "prod/prod-ns/db", "labels": "tier=storage", "edges": ["spy"]}, True),
+    ("move", "move_pod", {"at": "test/shop/client", "node": "node:test/test-3"}, True),
+    ("enforcement", "stop_enforcement", {"at": "node:prod/prod-3", "edges": ["spy"]}, True),
+    ("service", "break_service", {"at": "svc:prod/prod-ns/prod-svc", "mode": "stale"}, True),
+    ("service", "break_service", {"at": "svc:prod/prod-ns/prod-svc", "mode": "missing"}, True),
+    ("service", "break_service", {"at": "svc:prod/prod-ns/prod-svc", "mode": "late"}, True),
+    ("service", "break_service", {"at": "svc:prod/prod-ns/prod-svc", "mode": "rules-missing"}, True),
+    ("snat", "tamper_snat", {"at": "node:test/test-1"}, True),
+    ("snat", "tamper_snat", {"at": "hop:upload/source-node", "source": "192.0.2.1"}, True),
+    ("conntrack", "exhaust_conntrack", {"at": "node:test/test-1", "limit": "30"}, True),
+    ("dns", "break_dns", {"at": "svc:test/kube-system/kube-dns", "mode": "down"}, True),
+    ("dns", "break_dns", {"at": "svc:test/kube-system/kube-dns", "mode": "slow", "delay": "1s"}, True),
+    ("dns", "break_dns", {"at": "svc:test/kube-system/kube-dns", "mode": "nxdomain", "names": "cross-cluster"}, True),
+    ("port", "block_port", {"at": "node:prod/prod-2", "port": "8080"}, True),
+    ("node", "stop_node", {"at": "node:prod/prod-3"}, True),
+    ("daemon", "stop_daemon", {"at": "node:test/test-1", "daemon": "bird"}, True),
+    ("daemon", "stop_daemon", {"at": "node:test/test-1", "daemon": "kube-proxy"}, True),
+    ("daemon", "stop_daemon", {"at": "node:test/test-1", "daemon": "cni"}, True),
+]
+NETEM: list[tuple[str, dict[str, Any]]] = [
+    ("delay", {"delay": "100ms", "jitter": "10ms", "direction": "both"}),
+    ("jitter", {"jitter": "20ms"}),
+    ("duplicate", {"share": "10%"}),
+    ("corrupt", {"share": "10%"}),
+    ("reorder", {"share": "25%", "delay": "20ms"}),
+]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Target]:
+    target = open_target("lab")
+    target.settle(60)
+    yield target
+    target.close()
+
+
+@pytest.fixture
+def bench(lab: Target, shelf: Any) -> Iterator[injection.Setting]:
+    """The engine's injection on the lab; afterwards the lab is as it was before."""
+    lab.settle(60)
+    before = dict(lab.snapshot())
+    faults: list[FaultRun] = []
+    shelf.target = lab
+    yield injection.Setting(lab, Ledger(), "run", shelf.edges, Ceiling(50, 50), faults, False, lambda *_, **__: time.monotonic())
+    for run in faults:
+        injection.take_back(
+            run=run, setting=injection.Setting(lab, Ledger(), "run", {}, Ceiling(), [], False, lambda *_, **__: 0.0), by="test"
+        )
+    assert lab.owned() == ()
+    deadline = time.monotonic() + 40
+    while (left := _differences(before, lab)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left, "routes and objects come back as they were"
+
+
+def _differences(before: dict[str, str], lab: Target) -> list[str]:
+    now = lab.snapshot()
+    return [key for key in {*before, *now} if before.get(key) != now.get(key)]
+
+
+def _prove(setting: injection.Setting, fault: Fault) -> FaultRun:
+    run = injection.inject(setting, fault)
+    injection.check_held(setting, run)
+    assert run.held, run.lost
+    return run
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "arguments", "proven"), CASES, ids=[f"{c[1]}-{'-'.join(map(str, c[2].values()))}"[:70] for c in CASES]
+)
+def test_on_the_wire(
+    module: str, function: str, arguments: dict[str, Any], proven: bool, door: Callable[..., Fault], bench: injection.Setting
+) -> None:
+    fault = door(module, function, **arguments)
+    if proven:
+        run = _prove(bench, fault)
+        assert all(proof.reading and proof.reading.sentence for proof in run.proofs)
+    else:
+        with pytest.raises(NotProven):
+            injection.inject(bench, fault)
+
+
+@pytest.mark.parametrize(("name", "arguments"), NETEM, ids=[name for name, _ in NETEM])
+def test_netem(name: str, arguments: dict[str, Any], lab: Target, door: Callable[..., Fault], bench: injection.Setting) -> None:
+    fault = door(name, name, at="test/shop/client", **arguments)
+    if "netem" in lab.capabilities().missing:
+        with pytest.raises(ChaosnetError, match="sch_netem"):
+            injection.inject(bench, fault)
+    else:
+        _prove(bench, fault)
