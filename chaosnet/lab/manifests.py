@@ -128,8 +128,3 @@ def _read(path: Path) -> bytes:
         raise InputError(str(path), f"it is larger than {_LARGEST >> 20} MB", "split it")
     return text
 
-
-def unread_kinds(objects: Iterable[tuple[Manifest, str]]) -> tuple[str, ...]:
-    """The kinds among ``objects`` that the lab keeps and does not act on, each once."""
-    found = {kinds.identify(item, place)[0] for item, place in objects}
-    return tuple(sorted(found - set(kinds.KINDS)))

@@ -137,6 +137,11 @@ class Store:
         """The clusters that have objects."""
         return tuple(sorted({key.cluster for key in self._objects}))
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The kinds that are kept here and that nothing acts on, each once."""
+        return tuple(sorted({key.kind for key in self} - set(kinds.KINDS)))
+
     def gone(self, cluster: str, kind: str, namespace: str = "") -> tuple[Manifest, ...]:
         """Objects that were deleted (not by a controller) and have not come back."""
         return tuple(

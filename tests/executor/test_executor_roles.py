@@ -323,6 +323,10 @@ def test_object_refusals(small_lab):
         ):  # fmt: skip
             with pytest.raises((InputError, Refused)):
                 net.executor.prepare("abcdefgh01", change)
+        manifest = {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "p", "namespace": "shop"}}
+        foreign = Object("west", "apply", "CiliumNetworkPolicy", "shop", "p", json.dumps(manifest))
+        with pytest.raises(Unsupported, match="CiliumNetworkPolicy west/shop/p: the lab keeps such objects and acts on none"):
+            net.executor.prepare("abcdefgh01", foreign)
 
     small_lab(body)
 

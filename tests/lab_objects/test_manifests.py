@@ -99,9 +99,9 @@ def test_kinds_nobody_acts_on_are_kept_and_listed_once() -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: x}\n---\n"
     other = "apiVersion: crd.projectcalico.org/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: x}\n"
     loaded = manifests.parse(text + text.replace("name: a", "name: b") + other + "---\n" + POD, "f.yaml")
-    assert manifests.unread_kinds(loaded) == ("ConfigMap", "NetworkPolicy.crd.projectcalico.org")
     store = Store()
     store.load("c", loaded)
+    assert store.unread == ("ConfigMap", "NetworkPolicy.crd.projectcalico.org")
     assert store.get("c", "ConfigMap", "x", "b") is not None
     assert store.list("c", "NetworkPolicy") == (), "Calico's kind of the same name is another kind"
 

@@ -310,6 +310,31 @@ def test_icmp_errors_of_admitted_flows_pass(wire: Any, plugin: str) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.parametrize("plugin", ["calico", "cilium"])
+def test_the_kernel_takes_rules_of_both_families(wire: Any, plugin: str) -> None:
+    spec = {
+        "podSelector": {}, "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": [{"ipBlock": {"cidr": "2001:db8::/32", "except": ["2001:db8:1::/48"]}}, {"podSelector": {}}],
+                     "ports": [{"port": 80}, {"port": 90, "endPort": 99}, {"protocol": "SCTP"}]}],
+        "egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}]}, {"ports": [{"protocol": "UDP", "port": 53}]}],
+    }  # fmt: skip
+    objects: list[Json] = [{"kind": "Node", "metadata": {"name": "n", "annotations": {CNI: plugin}}}, policy("x", "p", spec)]
+    for number in (1, 2):
+        objects.append(
+            {
+                "kind": "Pod", "metadata": {"namespace": "x", "name": f"p{number}"}, "spec": {"nodeName": "n"},
+                "status": {"podIPs": [{"ip": f"10.9.0.{number}"}, {"ip": f"2001:db8:9::{number}"}]},
+            }
+        )  # fmt: skip
+    wire.nft("n1", render(build(("c", item) for item in objects), "c", "n"))
+    listed = wire.listing("n1", "list table inet lab_policy")["nftables"]
+    maps = {entry["map"]["name"]: len(entry["map"]["elem"]) for entry in listed if "map" in entry}
+    assert maps == {"ingress4": 2, "ingress6": 2, "egress4": 2, "egress6": 2}
+    wire.nft("n1", clear())
+    assert "lab_policy" not in json.dumps(wire.listing("n1", "list ruleset"))
+
+
+@pytest.mark.lab
 def test_a_node_reaches_its_own_pods_and_a_pod_itself(wire: Any) -> None:
     world = world_of({}, [policy("x", "deny", DENY_ALL | {"policyTypes": ["Ingress", "Egress"]})], ("cilium",) * 3)
     for node in NODES:

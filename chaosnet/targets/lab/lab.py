@@ -220,6 +220,7 @@ class Lab:
             "topology": self.topology.file,
             "clusters": ", ".join(f"{c.name} ({c.cni}, {len(c.nodes)} nodes)" for c in self.topology.clusters),
             "pods": str(len(self.pods)),
+            **({"kept and not acted on": ", ".join(self.store.unread)} if self.store.unread else {}),
         }
 
 

@@ -7,7 +7,8 @@ added to it (a node, an address, a status).  What objects mean on the wire is th
 import json
 from typing import TYPE_CHECKING
 
-from chaosnet.errors import Refused, ResidueLeft
+from chaosnet.errors import Refused, ResidueLeft, Unsupported
+from chaosnet.lab.kinds import KINDS
 from chaosnet.lab.objects import Key, Store
 from chaosnet.model.change import Object
 from chaosnet.model.fault import Reading
@@ -25,6 +26,8 @@ def prepare(lab: "Lab", deed: Deed, change: Object) -> Undo:
     """The original, and what will stand in its place, from a rehearsal on a store of its own."""
     if change.cluster not in {cluster.name for cluster in lab.topology.clusters}:
         raise Refused(f"{change}: there is no cluster {change.cluster!r} in this lab")
+    if change.kind not in KINDS:
+        raise Unsupported(f"{change}: the lab keeps such objects and acts on none; it acts on {', '.join(sorted(KINDS))}")
     before = lab.store.text(change.cluster, change.kind, change.namespace, change.name)
     rehearsal = Store()
     if before:
