@@ -9,13 +9,15 @@ PYTEST_ARGS ?=
 help: ## what you can make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: setup setup-test setup-bench
+.PHONY: setup setup-test setup-bench setup-vm
 setup: ## install what is missing: system packages by apt, .venv with locked versions
 	@deploy/setup
 setup-test:
 	@deploy/setup test
 setup-bench:
 	@deploy/setup bench
+setup-vm:
+	@deploy/setup vm
 
 .PHONY: demo
 demo: setup ## break a two-cluster network with an MTU black hole, watch, and get it back
@@ -23,10 +25,11 @@ demo: setup ## break a two-cluster network with an MTU black hole, watch, and ge
 
 .PHONY: test check lint type arch
 test: setup-test ## the checks, then every test that this machine can run
-	@$(MAKE) --no-print-directory check
-	@for python in .venv-3*/bin/python; do if [ -x $$python ]; then \
-	    $$python -m pytest -q -m chaostoolkit $(PYTEST_ARGS); fi; done
-	@$(BIN)/python -m pytest -m "not vm" $(PYTEST_ARGS)
+	@status=0; $(MAKE) --no-print-directory --keep-going check || status=1; \
+	for python in .venv-3*/bin/python; do if [ -x $$python ]; then \
+	    $$python -m pytest -q -m chaostoolkit $(PYTEST_ARGS) || status=1; fi; done; \
+	$(BIN)/python -m pytest -m "not vm" $(PYTEST_ARGS) || status=1; \
+	if [ $$status != 0 ]; then echo "make test: something above failed" >&2; fi; exit $$status
 
 check: lint type arch ## lint, types and the rules of import
 lint: setup
@@ -36,9 +39,19 @@ type: setup
 arch: setup
 	@$(BIN)/lint-imports --no-logo > .import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
 
+.PHONY: test-vm
+test-vm: setup-vm ## the tests that need a kernel with everything, in an emulated machine (minutes)
+	@deploy/test-vm $(PYTEST_ARGS)
+
 .PHONY: bench
 bench: setup-bench ## measure against Mininet, nsenter, C and chaos itself
 	@$(BIN)/python -m bench
+
+.PHONY: picture
+picture: setup ## draw the README's picture anew, from a real run
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	    $(BIN)/chaosnet run --quiet --out "$$out" experiments/incidents/mtu-black-hole.yaml; \
+	    $(BIN)/chaosnet report "$$out" --format svg --output docs/timeline.svg
 
 .PHONY: tables
 tables: setup ## write the tables of faults and probes into README.md
@@ -50,4 +63,4 @@ lock: setup ## write locks/ anew from pyproject.toml (needs the network)
 
 .PHONY: clean
 clean: ## remove what make made
-	rm -rf .venv .venv-3* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .import_linter.log .hypothesis
+	rm -rf .venv .venv-3* .venv-vm build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .import_linter.log .hypothesis

@@ -24,7 +24,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class EdgeRecord:
-    """One watched edge.  ``expected`` is break, open, hold or may; ``declared`` whether the experiment names it."""
+    """One watched edge.  ``expected`` is break, open, hold, shut or may; ``declared`` whether the experiment names it."""
 
     name: str
     source: str = ""

@@ -93,7 +93,7 @@ def timeline(record: RunRecord) -> Timeline:
     end = _end(record)
     collateral = words.hit(record)
     sorted_out: dict[str, list[EdgeRecord]] = {
-        "break": [], "open": [], "collateral": [], "hold": [], "may": [], "others": [],
+        "break": [], "open": [], "collateral": [], "hold": [], "shut": [], "may": [], "others": [],
         "closed": [], "unsteady": [],
     }  # fmt: skip
     for edge in record.edges:
@@ -122,6 +122,7 @@ _TITLES = {
     "open": "Must open",
     "collateral": "Collateral: must hold, but changed",
     "hold": "Must hold",
+    "shut": "Must stay shut",
     "may": "May change",
     "others": "Everything else that was watched",
     "closed": "closed before the fault, and all through it",
@@ -138,7 +139,7 @@ def _group(edge: EdgeRecord, collateral: frozenset[str]) -> str:
         return "collateral"
     if edge.before == "unknown":
         return "unsteady"
-    if edge.expected in ("break", "open"):
+    if edge.expected in ("break", "open", "shut"):
         return edge.expected
     asked = edge.declared and edge.expected != "may"
     if not asked and edge.before and not words.passes(edge.before) and not words.changed(edge):
