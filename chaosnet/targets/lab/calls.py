@@ -52,6 +52,7 @@ CALLS: Mapping[str, Call] = {
     "survey": Call((), Mapping[str, Any]),
     "capture_points": Call((Edge,), tuple[tuple[str, str, str], ...]),
     "run": Call((str, tuple[str, ...], str), int),
+    "record": Call((tuple[tuple[str, str, str], ...], tuple[tuple[int, int, int, int], ...]), tuple[tuple[int, int], ...]),
     "signal": Call((int,)),
     "end": Call(),
 }

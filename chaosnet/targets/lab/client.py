@@ -200,6 +200,31 @@ class LabTarget:
         finally:
             wire.close()
 
+    def record(
+        self,
+        points: Sequence[tuple[str, str, str]],
+        program: Sequence[tuple[int, int, int, int]],
+        file: int,
+        wait: Callable[[], object],
+    ) -> dict[str, int]:
+        """Capture packets at points (name, namespace, interface) into a file, while ``wait`` waits; point → packets."""
+        with running.dial(self.ref, self._home) as wire:
+            try:
+                line = calls.request(next(self._numbers), "record", (tuple(points), tuple(program)))
+                sent = wire.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]).tobytes())])
+                wire.sendall(line[sent:])
+                answer = _line(wire)
+                if not answer.startswith(b'{"id":0,'):
+                    calls.read_answer("record", answer)  # it never began: raises why
+                wait()
+                wire.sendall(calls.request(0, "signal", (0,)))
+                while (answer := _line(wire)).startswith(b'{"id":0,'):
+                    continue
+            except OSError as error:
+                raise TargetGone(f"the lab {self.ref} ended while packets were captured in it") from error
+        counted = calls.read_answer("record", answer)
+        return {name: packets for (name, _, _), (packets, _) in zip(points, counted, strict=True)}
+
     def end(self) -> None:
         """End the lab, whoever started it; it is gone when this returns."""
         keeper = running.find(self.ref, self._home)

@@ -19,13 +19,14 @@ from chaosnet.model.fault import Capabilities, Reading
 from chaosnet.model.inventory import Inventory, Site
 from chaosnet.model.question import Answer, Dns, DnsReply, Question
 from chaosnet.model.ticket import Undo
-from chaosnet.targets.lab import adjacency, capture, naming
+from chaosnet.targets.lab import adjacency, calls, capture, naming
 from chaosnet.targets.lab.executor import Executor
 from chaosnet.targets.lab.lab import Lab
 from chaosnet.targets.lab.paths import Surroundings
 from chaosnet.targets.lab.prober import Prober
 from chaosnet.targets.lab.readings import Readings
 from chaosnet.targets.lab.servers import Servers, Serving
+from chaosnet.targets.lab.sniffer import Instruction, Point, Sniffer
 from chaosnet.targets.lab.sockets import Poller
 from chaosnet.targets.lab.switchboard import Connection
 from chaosnet.targets.lab.visit import Visit
@@ -49,12 +50,13 @@ class Desk:
         self.executor = Executor(lab)
         self.readings = Readings(lab, self.executor)
         self._visits: dict[Connection, Visit] = {}
+        self._recordings: dict[Connection, asyncio.Event] = {}
         self._served: set[str] = set()
         lab.changed.append(self._follow)
 
     async def answer(self, connection: Connection, call: str, arguments: tuple[Any, ...]) -> Any:
         """The result of one call."""
-        if call in ("run", "signal"):
+        if call in ("run", "record", "signal"):
             return await getattr(self, f"_{call}")(connection, *arguments)
         result = getattr(self, call)(*arguments)
         return await result if asyncio.iscoroutine(result) else result
@@ -229,7 +231,35 @@ class Desk:
             del self._visits[connection]
             connection.gone.remove(visit.hang_up)
 
+    async def _record(
+        self, connection: Connection, points: tuple[Point, ...], program: tuple[Instruction, ...]
+    ) -> tuple[tuple[int, int], ...]:
+        """Capture until a signal comes, or the client goes; packets and those missed, by point."""
+        files = connection.take()
+        over = self._recordings[connection] = asyncio.Event()
+        connection.gone.append(over.set)
+        try:
+            if len(files) != 1:
+                raise ChaosnetError("a capture needs one descriptor: the file it is written to")
+            sniffer = Sniffer(self.lab.namespaces, self._poller, points, program)
+            try:
+                # The first answer says that every point is being captured.
+                await connection.send(calls.answer(0, None))
+                await over.wait()
+            finally:
+                missed = sniffer.close()
+            with os.fdopen(files.pop(), "wb") as file:
+                file.write(sniffer.pcapng())
+            return tuple(zip(sniffer.counts(), missed, strict=True))
+        finally:
+            for descriptor in files:
+                os.close(descriptor)
+            del self._recordings[connection]
+            connection.gone.remove(over.set)
+
     async def _signal(self, connection: Connection, number: int) -> None:
+        if connection in self._recordings:
+            self._recordings[connection].set()
         visit = self._visits.get(connection)
         if visit is not None:
             visit.signal(number)

@@ -72,6 +72,10 @@ class Connection:
         except Exception as error:  # noqa: BLE001  (a bug in one call must not end the lab; the client says what it was)
             text = calls.refusal(number, error)
             self._loop.call_exception_handler({"message": "a call to the lab failed", "exception": error})
+        await self.send(text)
+
+    async def send(self, text: bytes) -> None:
+        """Send a line; a client that is gone does not hear it."""
         try:
             async with self._sending:
                 await self._loop.sock_sendall(self._wire, text)
