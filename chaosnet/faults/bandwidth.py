@@ -18,7 +18,8 @@ from chaosnet.model import units
 from chaosnet.model.change import Shape
 from chaosnet.model.effect import Judge, first_ready, of
 from chaosnet.model.fault import Capabilities, Effect, Plan, Reading
-from chaosnet.model.inventory import Sites
+from chaosnet.model.flow import carriers, edge_between
+from chaosnet.model.inventory import Site, Sites
 from chaosnet.model.question import Answer, Carried, Throughput
 from chaosnet.model.wire import Wire, settings
 
@@ -26,6 +27,8 @@ __all__ = ["bandwidth"]
 
 # Payload may exceed the rate a little: the bucket begins full.
 _SLACK = 1.1
+# Edges that are tried before the fault until one gets through.
+_CANDIDATES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,28 +46,43 @@ class Bandwidth(Wire):
                 f"bandwidth.protocol: a rate on {self.carried} alone cannot be measured; leave the protocol out, or choose tcp"
             )
         capabilities.require(self.kind, changes)
-        effects = []
-        for site, seen in self.seen(sites, self.kind, "tcp"):
-            fitting = [w.edge for w in seen if self.direction == "both" or w.outward == (self.direction == "to")]
-            if not fitting:
-                raise Refused(
-                    f"bandwidth.direction: nothing known listens where what goes {self.direction} {site} arrives, so its rate "
-                    "cannot be measured; use direction both, or a peer that a Service names"
-                )
-            effects.append(
-                first_ready(
-                    [
-                        Effect(f"{self.kind} at {site}, by {edge}", Throughput(edge), capped(self.rate), 12.0, _flows)
-                        for edge in fitting
-                    ]
-                )
-            )
+        at = carriers(sites["at"], sites.inventory, "bandwidth.at")
+        effects = tuple(effect for site in (at[::2] if at[0].interface else at) for effect in self._effects(site, at, sites))
         return Plan(
             changes,
-            tuple(effects),
+            effects,
             established="live flows slow down to the rate, all together",
             fresh="new flows start as before and slow down once the bucket is empty",
         )
+
+    def _effects(self, site: Site, at: tuple[Site, ...], sites: Sites) -> tuple[Effect, ...]:
+        """One effect for each way that is slowed and that something listens on the end of."""
+        near, far = self.ends(site, at, sites["peer"], sites.inventory, "tcp")
+        found = []
+        for way, sources, destinations in (("to", near, far), ("from", far, near)):
+            pairs = [(a, b) for b in destinations for a in sources if not set(a.addresses) & set(b.addresses)]
+            edges = [edge for a, b in pairs if (edge := edge_between(a, b, sites.inventory, "tcp", self.port)) is not None]
+            if edges and self.direction in (way, "both"):
+                found.append(
+                    first_ready(
+                        [
+                            Effect(
+                                f"{self.kind} {'leaving' if way == 'to' else 'reaching'} {site}, by {edge}",
+                                Throughput(edge),
+                                capped(self.rate),
+                                12.0,
+                                _flows,
+                            )
+                            for edge in edges[:_CANDIDATES]
+                        ]
+                    )
+                )
+        if not found:
+            raise Refused(
+                f"bandwidth.direction: nothing known listens where what goes {self.direction} {site} arrives, so its rate "
+                "cannot be measured; use direction both, or a peer that a Service names"
+            )
+        return tuple(found)
 
 
 def _flows(before: Answer) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Dict
 from chaosnet.engine.session import current
 from chaosnet.model import units
 from chaosnet.model.change import Shape
-from chaosnet.model.effect import Judge, of
+from chaosnet.model.effect import Judge, answered, of
 from chaosnet.model.fault import Capabilities, Plan, Reading
 from chaosnet.model.inventory import Sites
 from chaosnet.model.question import Answer, Streamed
@@ -42,10 +42,19 @@ class Jitter(Wire):
         self.datagrams_only(self.kind)
         return Plan(
             changes,
-            self.streams(sites, self.kind, lambda outward: spread(self.jitter), rate=200, seconds=1.0),
+            self.streams(sites, self.kind, lambda outward: spread(self.jitter), rate=200, seconds=1.0, ready=self._calm),
             established="live flows go on, unevenly; TCP takes what arrives out of order for loss",
             fresh="new flows connect later by a random time",
         )
+
+    def _calm(self, before: Answer) -> bool:
+        """Ready: answers come back, and evenly enough for the jitter to show."""
+        return answered(before) and _behind(of(Streamed, before)) < 0.5 * self.jitter
+
+
+def _behind(stream: Streamed) -> float:
+    """How far the slowest twentieth of the round trips was behind the median."""
+    return stream.p95 - stream.p50
 
 
 def spread(jitter: float) -> Judge:
@@ -56,7 +65,7 @@ def spread(jitter: float) -> Judge:
 
     def judge(before: Answer, now: Answer) -> Reading:
         was, seen = of(Streamed, before), of(Streamed, now)
-        first, second = was.p95 - was.p50, seen.p95 - seen.p50
+        first, second = _behind(was), _behind(seen)
         sentence = (
             f"the slowest twentieth was {say_seconds(second)} behind the median (before {say_seconds(first)}; "
             f"{say_seconds(0.5 * jitter)} to {say_seconds(2.5 * jitter)} expected)"

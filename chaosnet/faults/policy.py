@@ -38,7 +38,11 @@ _ANNOUNCED: List[str] = []
 
 _ACTIONS = {"apply": "apply", "remove": "delete", "patch": "patch"}
 # Policy kinds of Kubernetes, Calico and Cilium end so; sets and tiers are what those policies refer to.
-_KIND = re.compile(r"[A-Z][A-Za-z]{0,50}Policy|NetworkSet|GlobalNetworkSet|Tier|CiliumCIDRGroup", re.ASCII)
+# Calico's NetworkPolicy shares its name with Kubernetes' own: it is NetworkPolicy.projectcalico.org.
+_KIND = re.compile(
+    r"(?:[A-Z][A-Za-z]{0,50}Policy|NetworkSet|GlobalNetworkSet|Tier|CiliumCIDRGroup)(?:\.[a-z0-9.-]{1,100})?", re.ASCII
+)
+_KUBERNETES = "networking.k8s.io/v1"
 _CLUSTERWIDE = (
     "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "GlobalNetworkSet", "Tier",
     "CiliumClusterwideNetworkPolicy", "CiliumCIDRGroup",
@@ -109,8 +113,8 @@ def parse_manifest(value: object, place: str) -> Dict[str, Any]:
 
 
 def _identify(at: str, kind: str) -> tuple[str, str, str]:
-    """Cluster, namespace and name of ``[cluster/]namespace/name``, or of ``cluster/name`` for kinds without namespaces."""
-    grammar = "cluster/name" if kind in _CLUSTERWIDE else "cluster/namespace/name"
+    """Cluster, namespace and name of ``cluster/namespace/name``, or of ``cluster/name`` for kinds without namespaces."""
+    grammar = "cluster/name" if kind.partition(".")[0] in _CLUSTERWIDE else "cluster/namespace/name"
     parts = at.split("/") if isinstance(at, str) else []
     if len(parts) != len(grammar.split("/")) or "*" in at or "=" in at:
         raise InputError("change_policy.at", f"{at!r} does not name one {kind}", f"write {grammar}")
@@ -130,7 +134,8 @@ def change_policy(
 
     at: cluster/namespace/name of the policy (cluster/name for kinds without a namespace); action: apply, remove or patch;
     manifest: the object, or the merge patch (RFC 7386), inline or as YAML text; kind: by default the manifest's own, or
-    NetworkPolicy; edges: those that must open or close, by default all under break and open.
+    NetworkPolicy (Calico's is NetworkPolicy.projectcalico.org); edges: those that must open or close, by default all under
+    break and open.
 
     Example:
         module: chaosnet.faults.policy
@@ -145,7 +150,7 @@ def change_policy(
     """
     action = units.choice(action, "change_policy.action", tuple(_ACTIONS))
     body = parse_manifest(manifest, "change_policy.manifest")
-    kind = kind or (str(body.get("kind", "")) if action == "apply" else "") or "NetworkPolicy"
+    kind = kind or (_kind_of(body) if action == "apply" else "") or "NetworkPolicy"
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise InputError("change_policy.kind", f"{kind!r} is not a kind of network policy", "name one such as NetworkPolicy")
     cluster, namespace, name = _identify(at, kind)
@@ -170,6 +175,12 @@ def change_policy(
     )
 
 
+def _kind_of(body: Dict[str, Any]) -> str:
+    """The manifest's kind; with its API group where Kubernetes has another kind of that name."""
+    kind, group = str(body.get("kind", "")), str(body.get("apiVersion", _KUBERNETES)).rpartition("/")[0]
+    return f"{kind}.{group}" if kind == "NetworkPolicy" and group != _KUBERNETES.rpartition("/")[0] else kind
+
+
 def _complete(body: Dict[str, Any], kind: str, namespace: str, name: str) -> Dict[str, Any]:
     """The manifest with the names that ``at`` gives; InputError where its own differ."""
     metadata = body.get("metadata") or {}
@@ -181,8 +192,8 @@ def _complete(body: Dict[str, Any], kind: str, namespace: str, name: str) -> Dic
             raise InputError(
                 "change_policy.manifest", f"its {field} is {metadata[field]!r}, where at says {value!r}", "make them agree"
             )
-    if body.get("kind", kind) != kind:
-        raise InputError("change_policy.manifest", f"its kind is {body['kind']!r}, where kind says {kind!r}", "make them agree")
+    if "kind" in body and _kind_of(body) != kind:
+        raise InputError("change_policy.manifest", f"its kind is {_kind_of(body)!r}, where kind says {kind!r}", "make them agree")
     if "apiVersion" not in body and kind != "NetworkPolicy":
         raise InputError("change_policy.manifest", "its apiVersion is missing", f"say which API {kind} belongs to")
-    return {"apiVersion": "networking.k8s.io/v1", "kind": kind, **body, "metadata": {**metadata, **named}}
+    return {"apiVersion": _KUBERNETES, "kind": kind.partition(".")[0], **body, "metadata": {**metadata, **named}}

@@ -29,7 +29,7 @@ from chaosnet.model.flow import (
 )  # fmt: skip
 from chaosnet.model.inventory import Inventory, Site, Sites
 from chaosnet.model.place import Place, endpoint_place, parse_place
-from chaosnet.model.question import Load, Stream
+from chaosnet.model.question import Answer, Load, Stream
 
 # Edges that are tried before the fault until one gets through.
 _CANDIDATES = 4
@@ -104,7 +104,7 @@ class Wire:
         found = []
         at = carriers(sites["at"], inventory, f"{kind}.at")
         for site in at[::2] if at[0].interface else at:
-            near, far = self._ends(site, at, sites["peer"], inventory, protocol)
+            near, far = self.ends(site, at, sites["peer"], inventory, protocol)
             edges = witnesses(near, far, inventory, protocol, self.port, most=_CANDIDATES)
             if not edges:
                 what = f"{protocol} port {self.port}" if self.port else protocol
@@ -112,9 +112,10 @@ class Wire:
             found.append((site, edges))
         return tuple(found)
 
-    def _ends(
+    def ends(
         self, site: Site, at: tuple[Site, ...], peers: tuple[Site, ...], inventory: Inventory, protocol: str
     ) -> tuple[tuple[Site, ...], tuple[Site, ...]]:
+        """The near and the far side of ``site``, one of the places ``at``, as a witness of ``protocol`` would go."""
         near, far = inside(site, inventory), outside(site, inventory, elsewhere=False)
         if peers:
             # An echo needs a pod at the far end, a connection may go by the Service's address.
@@ -138,7 +139,13 @@ class Wire:
             )
 
     def streams(
-        self, sites: Sites, kind: str, judge: Callable[[bool], Judge], rate: int, seconds: float, size: int = 100
+        self,
+        sites: Sites,
+        kind: str,
+        judge: Callable[[bool], Judge],
+        rate: int,
+        seconds: float,
+        ready: Callable[[Answer], bool] = answered,
     ) -> tuple[Effect, ...]:
         """One effect a site, measured by a stream over it; ``judge`` is made with whether the stream begins at the place."""
         return tuple(
@@ -146,10 +153,10 @@ class Wire:
                 [
                     Effect(
                         f"{kind} at {site}, by {witness.edge}",
-                        Stream(witness.edge, rate, seconds, size),
+                        Stream(witness.edge, rate, seconds),
                         judge(witness.outward),
                         2 * seconds + 4,
-                        answered,
+                        ready,
                     )
                     for witness in seen
                 ]

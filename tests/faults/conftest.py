@@ -4,6 +4,7 @@
 """
 
 import importlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import Any
 import pytest
 
 from chaosnet.engine import inject as injection
+from chaosnet.engine.experiment import Ceiling
+from chaosnet.engine.faultrun import FaultRun
+from chaosnet.engine.ledger import Ledger
 from chaosnet.engine.rehearse import Rehearsal, rehearse
 from chaosnet.engine.session import make_current
 from chaosnet.model.change import CHANGES
 from chaosnet.model.fault import Capabilities, Fault, Plan
 from chaosnet.model.inventory import Inventory, Node, Pod, Service, ServicePort, Sites
+from chaosnet.model.target import Target
+from chaosnet.targets import open_target
 from chaosnet.targets.memory import MemoryTarget
 
 EVERYTHING = Capabilities("sample", frozenset(CHANGES))
@@ -176,3 +182,49 @@ def dual(inventory: Inventory) -> Inventory:
             replace(service, addresses=both(service.addresses), backends=both(service.backends)) for service in inventory.services
         ),
     )
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Target]:
+    """One lab for a file of tests."""
+    target = open_target("lab")
+    target.settle(60)
+    yield target
+    target.close()
+
+
+@pytest.fixture
+def bench(lab: Target, shelf: Shelf) -> Iterator[injection.Setting]:
+    """The engine's injection on the lab; afterwards the lab must be as it was before."""
+    lab.settle(60)
+    before = dict(lab.snapshot())
+    faults: list[FaultRun] = []
+    setting = injection.Setting(
+        lab, Ledger(), "run", shelf.edges, Ceiling(50, 50), faults, False, lambda *_, **__: time.monotonic()
+    )
+    yield setting
+    for run in faults:
+        injection.take_back(setting, run, "test")
+    assert lab.owned() == ()
+    deadline = time.monotonic() + 40
+    while (left := _differences(before, lab)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left, "routes and objects come back as they were"
+
+
+def _differences(before: dict[str, str], lab: Target) -> list[str]:
+    now = lab.snapshot()
+    return [key for key in {*before, *now} if before.get(key) != now.get(key)]
+
+
+@pytest.fixture
+def prove(bench: injection.Setting) -> Callable[[Fault], FaultRun]:
+    """Inject a fault on the lab; it must be proven, and held when it is looked at again."""
+
+    def inject(fault: Fault) -> FaultRun:
+        run = injection.inject(bench, fault)
+        injection.check_held(bench, run)
+        assert run.held, run.lost
+        return run
+
+    return inject
