@@ -4,6 +4,7 @@ Nothing is asked back from the kernel: interfaces carry the indexes the blueprin
 :mod:`chaosnet.lab.blueprint`.
 """
 
+import os
 from collections import defaultdict
 
 from chaosnet.lab.blueprint import Blueprint
@@ -48,7 +49,17 @@ def build(namespaces: Namespaces, plan: Blueprint) -> None:
             namespaces.netlink(name).send(*requests)
 
 
+# Where br_netfilter is loaded, what a router's bridge merely switches would pass the router's rules too, and a fault there
+# would hit traffic that stays inside its cluster (Linux, Documentation/networking/bridge.rst).  Not loaded, they are absent.
+_SWITCHED = tuple(f"net.bridge.bridge-nf-call-{family}" for family in ("iptables", "ip6tables", "arptables"))
+
+
 def _settings(namespaces: Namespaces, plan: Blueprint) -> None:
+    for name in {bridge.device.namespace for bridge in plan.bridges}:
+        with namespaces.inside(name):
+            for key in _SWITCHED:
+                if os.path.exists("/proc/sys/" + key.replace(".", "/")):
+                    write_sysctl(key, "0", name)
     by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name, key, value in plan.sysctls:
         by_name[name].append((key, value))

@@ -227,7 +227,8 @@ def icmp(spaces: Spaces, namespace: str, address: str, send: int = 0) -> Steps:
     """One echo request of ``send`` payload bytes (56 unless told, as ping(8)) with DF set, and its reply."""
     sock = ping_socket(spaces, namespace)
     phase = "send"
-    identifier, token = os.getpid() & 0xFFFF, os.urandom(2)
+    # Connection tracking takes echoes of one identifier for one flow, and every attempt asks what a new flow meets.
+    identifier, token = int.from_bytes(os.urandom(2)), os.urandom(2)
     try:
         sock.connect((address, 0))
         payload = token.ljust(send or 56, b".")
