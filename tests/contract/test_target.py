@@ -56,7 +56,7 @@ from chaosnet.model.target import Target
 from chaosnet.model.ticket import Undo
 
 FUSE = 60.0
-SHORT_FUSE = 1.5
+SHORT_FUSE = 1.0
 CLIENT, WEB, DNS_POD = "test/shop/client", "prod/prod-ns/web", "test/kube-system/kube-dns"
 PROD_SVC = "svc:prod/prod-ns/prod-svc"
 
@@ -398,6 +398,13 @@ def test_the_fuse_undoes_it_alone(subject, case: Case) -> None:
     subject.target.undo(deed.ticket, record)
     assert subject.target.owned() == ()
     subject.until(lambda: dict(subject.target.snapshot()), lambda now: now == rest, case.heals)
+
+
+def test_a_fuse_that_was_disarmed_never_blows(subject) -> None:
+    deed = Deed.of(subject, CASES[0])
+    subject.target.undo(deed.ticket, deed.make(SHORT_FUSE))
+    subject.rest(SHORT_FUSE + 0.2)
+    assert not subject.target.fuse_blown(deed.ticket)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.exclusive], ids=lambda case: case.name.replace(" ", "-"))

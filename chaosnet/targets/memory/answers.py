@@ -107,8 +107,6 @@ class Answers:
         there = [s for s in swept if self._passes(question, address, s, 0)]
         back = [s for s in swept if self._passes(question, address, 0, s)]
         flow = self.network.flow(question.source, address, "icmp", 0, 0.0)
-        if not isinstance(flow, Flow):
-            return PathMtuFound(0, 0, max(there, default=0), max(back, default=0), swept)
 
         def ping(size: int) -> bool:
             return all(self.attempts.roll(flow, forth, size, forth, lots).end == "arrived" for forth in (True, False))
@@ -126,11 +124,10 @@ class Answers:
         met = self.attempts.exchange(question.source, address, "tcp", question.port, send, receive, 1.0, lots)
         return met.state is State.OPEN
 
-    def _flow(self, edge: Edge) -> Flow | None:
+    def _flow(self, edge: Edge) -> Flow:
         source, destination = self.attempts.ends(edge)
         transport = {"http": "tcp", "dns": "udp"}.get(edge.protocol, edge.protocol)
-        flow = self.network.flow(source, destination.addresses[0], transport, edge.port, 0.0)
-        return flow if isinstance(flow, Flow) else None
+        return self.network.flow(source, destination.addresses[0], transport, edge.port, 0.0)
 
     def stream(self, question: Stream) -> Streamed:
         """Every datagram one by one; a reordered one is counted, not delayed."""
@@ -139,8 +136,7 @@ class Answers:
         sent, flow = max(1, round(question.rate * question.seconds)), self._flow(question.edge)
         forward, back, odd, times = 0, 0, Counter[str](), list[float]()
         lots, size = Random(f"{question.edge.name} {self.now!r}"), question.size + DATAGRAM_HEADERS
-        for _ in range(sent if flow else 0):
-            assert flow is not None
+        for _ in range(sent):
             there = self.attempts.roll(flow, True, size, True, lots)
             if there.end != "arrived":
                 continue
@@ -163,7 +159,7 @@ class Answers:
         lots = Random(f"{edge.name} {self.now!r}")
         source, destination = self.attempts.ends(edge)
         trial = self.attempts.exchange(source, destination.addresses[0], "tcp", edge.port, 1400, 0, 60.0, lots)
-        if flow is None or trial.state is not State.OPEN:
+        if trial.state is not State.OPEN:
             return Carried(0.0)
         there, back = (self.attempts.fate(flow, forth, 1400, False) for forth in (True, False))
         rate = float(there.rate or _LINE_RATE)

@@ -14,7 +14,7 @@ from chaosnet.model.change import ConntrackPressure
 from chaosnet.model.edge import Edge, Observation, State
 from chaosnet.model.inventory import Site, one
 from chaosnet.targets.memory.journey import Fate, ends_mtu, fate
-from chaosnet.targets.memory.network import Flow, Network, NoFlow
+from chaosnet.targets.memory.network import Flow, Network
 from chaosnet.targets.memory.state import Active
 from chaosnet.targets.memory.world import key
 
@@ -157,10 +157,6 @@ class Attempts:
     ) -> Met:
         """One connection (tcp) or one request and its answer (udp, icmp) with ``send`` and ``receive`` bytes of payload."""
         flow = self.network.flow(source, address, transport, port, lots.random())
-        if isinstance(flow, NoFlow):
-            if flow.by is not None:
-                self.tally.count(flow.by, 60)
-            return Met(State.REFUSED if flow.refused else State.TIMED_OUT, 0.0, flow.why)
         legs = [(True, send + DATAGRAM_HEADERS), (False, max(send, receive) + DATAGRAM_HEADERS)]
         if transport == "tcp":
             legs = [(True, 60), (False, 60)]
@@ -228,7 +224,8 @@ class Attempts:
             if met.verdict == "reject":
                 return Delivery("rejected", "rejected on the way", seconds)
             odd.append(met.verdict)
-        return Delivery({"lost": "dropped"}.get(awaits.end, awaits.end), awaits.why, max(seconds, 0.0), tuple(odd))
+        end = {"lost": "dropped", "refused": "rejected"}.get(awaits.end, awaits.end)
+        return Delivery(end, awaits.why, max(seconds, 0.0), tuple(odd))
 
     # -- names -------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Encounter:
 class Fate:
     """What awaits one packet on one way: the encounters in their order, then ``end``.
 
-    ``end`` is arrived, lost or too big (then ``mtu`` is what an ICMP message, or the sender's own interface, told).
+    ``end`` is arrived, lost, refused or too big (then ``mtu`` is what an ICMP message, or the sender's own interface, told).
     ``delay`` is seconds on the way, ``rate`` bits a second of the narrowest shaper (0: none).
     """
 
@@ -85,6 +85,8 @@ def fate(network: Network, flow: Flow, forth: bool, size: int, new: bool = False
             return end
         if new and station.kind == "node" and (why := denied(network, way, i, goes)):
             return journey.end("lost", why)
+        if i == len(way) - 1 and flow.dead_end and not network.running(station, "node"):
+            return journey.end("lost", f"{station} is down")
         if i < len(way) - 1:
             journey.met += [Encounter(active, 1.0, "rewrite") for at, active in flow.rewrites if forth and at == i]
             if i > 0 and network.sysctl(station, "net.ipv4.ip_forward") == "0":
@@ -93,6 +95,8 @@ def fate(network: Network, flow: Flow, forth: bool, size: int, new: bool = False
                 return journey.too_big(way[: i + 1], mtu, pairs[0][0][0])
             if end := journey.leave(station, way[i + 1], goes, i == 0):
                 return end
+    if flow.dead_end:
+        return journey.end("refused" if flow.refused else "lost", flow.dead_end)
     return journey.end("arrived")
 
 
@@ -168,7 +172,11 @@ class _Journey:
 
         for one, rule in self.network.here(station, Filter):
             late = rule.after_established and not packet.new
-            if rule.direction == direction and not late and means(rule.site, rule.match):
+            if rule.verdict == "untrack":
+                # Tracking happens on arrival, from wherever, and once.
+                if first and matches(rule.match, packet):
+                    self.met.append(Encounter(one, rule.share, rule.verdict))
+            elif rule.direction == direction and not late and means(rule.site, rule.match):
                 self.met.append(Encounter(one, rule.share, rule.verdict))
         for one, shape in self.network.here(station, Shape):
             if shape.direction == direction and means(shape.site, shape.match):

@@ -7,19 +7,20 @@ packet meets on its way is :mod:`.journey`, attempts over edges are :mod:`.attem
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
 from chaosnet.model.change import Change, DaemonState, DnsAnswer, Filter, Object, Rewrite, Sysctl
 from chaosnet.model.inventory import Service, Site
-from chaosnet.targets.memory.packets import Packet, matches
+from chaosnet.targets.memory.packets import Packet, matches, within
 from chaosnet.targets.memory.present import Present
 from chaosnet.targets.memory.state import Active
 from chaosnet.targets.memory.world import World, key, node_site, pod_site
 
 SOURCE_PORT = 40000
 """What every client port is here."""
+DNS_PORT = 53
 
 _Kind = TypeVar("_Kind", bound=Change)
 
@@ -32,7 +33,8 @@ class Flow:
     """Packets between a source and a backend.  ``pairs`` are (source, destination) before and after each station.
 
     Address translation sits in the pairs: connection tracking makes the way back the same pairs turned round.
-    ``rewrites`` are the changes that wrote another source, each with the number of its station.
+    ``rewrites`` are the changes that wrote another source, each with the number of its station.  A ``dead_end`` says why
+    the way leads no further than its last station, and ``refused`` whether the sender is told.
     """
 
     way: tuple[Site, ...]
@@ -41,15 +43,8 @@ class Flow:
     port: int
     rewrites: tuple[tuple[int, Active], ...] = ()
     replies_lost_at: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NoFlow:
-    """Why there is no way at all.  ``refused`` is whether something says so, ``by`` the change that is to blame."""
-
-    why: str
+    dead_end: str = ""
     refused: bool = False
-    by: Active | None = None
 
 
 def session(one: Site, other: Site) -> Session:
@@ -105,7 +100,10 @@ class Network:
         return self._service_at.get(address)
 
     def listens(self, address: str, protocol: str, port: int) -> bool:
-        """Whether something answers there; ICMP always is."""
+        """Whether something answers there; ICMP always is, a DNS server only where it runs."""
+        owner = self.owner(address)
+        if port == DNS_PORT and owner is not None and not self.running(owner, "dns"):
+            return False
         return protocol == "icmp" or (protocol, port) in self.present.listeners.get(address, ())
 
     def dns_troubles(self, server: Site, name: str) -> Iterator[DnsAnswer]:
@@ -147,82 +145,98 @@ class Network:
             name = before[name]
         return tuple(reversed(chain))
 
-    def way(self, source: Site, target: Site) -> tuple[Site, ...] | str:
-        """The stations from ``source`` to ``target``, or why there is no route.
+    def way(self, source: Site, target: Site) -> tuple[tuple[Site, ...], str]:
+        """The stations from ``source`` to ``target``; where there is no route, those up to there, and why.
 
         Pods' ranges are known by BGP only: between the nodes of a cluster from the mesh, else from the router that is
         their gateway; across clusters from the routers.  Within a cluster nodes reach each other without it.
         """
-        if key(source) == key(target):
-            return (source,)
         head, tail = self.node_of(source), self.node_of(target)
         before = (source,) if source.kind == "pod" else ()
         behind = (target,) if target.kind == "pod" else ()
         if key(head) == key(tail):
-            return (*before, head, *behind)
+            return (*before, head, *behind), ""
         if head.cluster == tail.cluster:
             if not (before or behind) or self.session_up(head, tail):
-                return (*before, head, tail, *behind)
+                return (*before, head, tail, *behind), ""
             chain: tuple[Site, ...] = tuple(r for r in (self.gateway(head),) if r is not None)
         else:
             chain = self.routers_between(head, tail)
         if not chain:
-            return f"no route from {head} to {tail}"
+            return (*before, head), f"no route from {head} to {tail}"
         stations = tuple({key(station): station for station in (head, *chain, tail)}.values())
-        for one, other in pairwise(stations):
+        for i, (one, other) in enumerate(pairwise(stations)):
             # A node's own address is on a network that its router is connected to; a pod's range must be announced.
             own_network = (one is head and not before) or (other is tail and not behind)
             if not (own_network and "node" in (one.kind, other.kind)) and not self.session_up(one, other):
-                return f"no route: the BGP session of {one} and {other} is down"
-        return (*before, *stations, *behind)
+                return (*before, *stations[: i + 1]), f"no route: the BGP session of {one} and {other} is down"
+        return (*before, *stations, *behind), ""
 
     def node_of(self, site: Site) -> Site:
         """The node that a pod is on; a node or router itself."""
         return self.nodes[(site.cluster, site.node)] if site.kind == "pod" else self.sites.get(key(site), site)
 
-    def flow(self, source: Site, address: str, protocol: str, port: int, choose: float) -> Flow | NoFlow:
+    def flow(self, source: Site, address: str, protocol: str, port: int, choose: float) -> Flow:
         """How packets from ``source`` to ``address`` go; ``choose`` (0 to 1) picks the backend of a Service."""
         source = source if source.addresses else self.sites.get(key(source), source)
-        backend, target_port, service = address, port, self.service(address)
+        service, backend, target_port = self.service(address), address, port
         if service is not None:
             wanted = next((p for p in service.ports if p.port == port and p.protocol == protocol), None)
-            if wanted is None:
-                return NoFlow(f"the Service {service.name} has no port {port}/{protocol}")
             backends = self.backends(service, source)
-            if not backends:
-                return NoFlow(f"the Service {service.name} has no endpoints", refused=source.cluster == service.cluster)
-            backend = backends[min(int(choose * len(backends)), len(backends) - 1)]
-            target_port = wanted.target
-        target = self.owner(backend)
-        if target is None or not source.addresses:
-            return NoFlow(f"nothing has the address {backend}")
-        way = self.way(source, target)
-        if isinstance(way, str):
-            return NoFlow(way)
+            if wanted is None or not backends:
+                what = "endpoints" if wanted else f"port {port}/{protocol}"
+                ours = wanted is not None and source.cluster == service.cluster
+                return self._dead_end(source, address, protocol, port, f"the Service {service.name} has no {what}", ours)
+            backend, target_port = backends[min(int(choose * len(backends)), len(backends) - 1)], wanted.target
+        target = self.owner(backend) or self._room(backend)
+        if target is None:
+            return self._dead_end(source, address, protocol, port, f"nothing has the address {backend}", False)
+        way, dead_end = ((source,), "") if target == source and service is None else self.way(source, target)
+        if backend not in target.addresses:
+            dead_end = dead_end or f"nothing has the address {backend}"
         # The node's rules translate: at the source in the Service's own cluster, else at the node with the backend.
         translate_at = -1
         if service is not None:
             nodes = [i for i, station in enumerate(way) if station.kind == "node"] or [0]
             translate_at = nodes[0] if source.cluster == service.cluster else nodes[-1]
+            came = (source.addresses[0], address)
+            if self._untracked(way[translate_at], came, protocol, port):
+                dead_end = f"{way[translate_at]} did not translate {address}: it was told not to track it"
+                way, translate_at = way[: translate_at + 1], -1
+        flow = Flow(way, (), protocol, target_port, dead_end=dead_end)
+        return self._addressed(flow, (source.addresses[0], address), port, translate_at, backend)
+
+    def _dead_end(self, source: Site, address: str, protocol: str, port: int, why: str, refused: bool) -> Flow:
+        """A flow that ends at the source's own node."""
+        way, _ = self.way(source, self.node_of(source))
+        flow = Flow(way, (), protocol, port, dead_end=why, refused=refused)
+        return self._addressed(flow, (source.addresses[0], address), port, -1, address)
+
+    def _addressed(self, flow: Flow, first: tuple[str, str], port: int, translate_at: int, backend: str) -> Flow:
+        """The flow with its addresses before and after each station; ``first`` are those it is sent with, to ``port``."""
         pairs: list[tuple[tuple[str, str], tuple[str, str]]] = []
         rewrites: list[tuple[int, Active]] = []
-        now, lost_at = (source.addresses[0], address), ""
-        for i, station in enumerate(way):
-            came, at_port = now, port if now[1] == address else target_port
+        now, lost_at = first, ""
+        for i, station in enumerate(flow.way):
+            came = now
             if i == translate_at:
-                if by := self._untracked(station, came, protocol, port):
-                    why = f"{station} did not translate {address}: its connection tracking was told not to"
-                    return NoFlow(why, by=by)
-                now, at_port = (now[0], backend), target_port
-            if i < len(way) - 1:
-                packet = Packet(*now, protocol, SOURCE_PORT, at_port)
+                now, port = (now[0], backend), flow.port
+            if i < len(flow.way) - 1:
+                packet = Packet(*now, flow.protocol, SOURCE_PORT, port)
                 for active, rewrite in self.here(station, Rewrite):
                     if matches(rewrite.match, packet):
                         now = (rewrite.source, now[1])
                         rewrites.append((i, active))
                         lost_at = lost_at if rewrite.source in station.addresses else str(station)
             pairs.append((came, now))
-        return Flow(way, tuple(pairs), protocol, target_port, tuple(rewrites), lost_at)
+        return replace(flow, pairs=tuple(pairs), rewrites=tuple(rewrites), replies_lost_at=lost_at)
+
+    def _room(self, address: str) -> Site | None:
+        """The node whose range a pod at ``address`` would be in."""
+        for node in self.inventory.nodes:
+            if node.pod_ranges and within(address, node.pod_ranges):
+                return node_site(node)
+        return None
 
     def backends(self, service: Service, source: Site) -> tuple[str, ...]:
         """Where the rules of the source's node send the Service's traffic: as they were, where kube-proxy is stopped."""
@@ -230,7 +244,6 @@ class Network:
             return self._programmed[service.addresses[0]].backends if service.addresses[0] in self._programmed else ()
         return service.backends
 
-    def _untracked(self, station: Site, addresses: tuple[str, str], protocol: str, port: int) -> Active | None:
+    def _untracked(self, station: Site, addresses: tuple[str, str], protocol: str, port: int) -> bool:
         packet = Packet(*addresses, protocol, SOURCE_PORT, port)
-        untracking = (a for a, c in self.here(station, Filter) if c.verdict == "untrack" and matches(c.match, packet))
-        return next(untracking, None)
+        return any(c.verdict == "untrack" and matches(c.match, packet) for _, c in self.here(station, Filter))

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from chaosnet.model.inventory import Site
 from chaosnet.targets.memory.journey import fate
-from chaosnet.targets.memory.network import Network, NoFlow, Session, session
+from chaosnet.targets.memory.network import Network, Session, session
 from chaosnet.targets.memory.world import World
 
 BGP_PORT = 179
@@ -48,8 +48,6 @@ def _blocked(network: Network, dialler: Site, other: Site, new: bool) -> str:
     """How packets between the two fare: empty (well), dropped or rejected."""
     source = replace(dialler, addresses=(_facing(dialler.addresses, other.addresses),))
     flow = network.flow(source, _facing(other.addresses, dialler.addresses), "tcp", BGP_PORT, 0.0)
-    if isinstance(flow, NoFlow):
-        return "dropped"
     for forth in (True, False):
         awaits = fate(network, flow, forth, 100, new and forth)
         stops = [met.verdict for met in awaits.encounters if met.verdict in ("drop", "reject") and met.share >= 1]

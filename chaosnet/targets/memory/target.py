@@ -209,8 +209,9 @@ class MemoryTarget:
         return Answers(self._history_now(), attempts, now).answer(question, numbers)
 
     def watch(self, edges: Sequence[Edge], interval: float, timeout: float) -> None:
-        """Sample from now on; the samples of an earlier watch are kept."""
+        """Sample from now on; what an earlier watch has seen is kept, what it was still waiting for is not."""
         self.samples(len(self._samples))
+        self._pending.clear()
         self._edges, self._interval, self._timeout, self._next = tuple(edges), interval, timeout, self._now()
 
     def samples(self, after: int) -> tuple[int, tuple[Observation, ...]]:
