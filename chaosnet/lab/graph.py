@@ -23,7 +23,8 @@ text { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f
 .cluster { fill: #f5f7fa; stroke: #cbd2d9; } .node { fill: #ffffff; stroke: #9aa5b1; }
 .bare { stroke: #b44d12; stroke-dasharray: 5 3; }
 .router { fill: #e3f0fb; stroke: #2f6fa7; } .wire { stroke: #7b8794; stroke-width: 1.6; fill: none; }
-.link { stroke: #2f6fa7; stroke-width: 2.6; } .ready { fill: #2f8f5b; } .waiting { fill: #b44d12; }
+.link { stroke: #2f6fa7; stroke-width: 2.6; } .over { paint-order: stroke; stroke: #ffffff; stroke-width: 6px; }
+.ready { fill: #2f8f5b; } .waiting { fill: #b44d12; }
 """
 
 
@@ -80,8 +81,8 @@ def draw(topology: Topology, pods: Sequence[Pod]) -> str:
 def _cluster(
     parts: list[str], cluster: Cluster, by_node: dict[tuple[str, str], list[Pod]], x: float, top: float, boxes: dict[str, _Box]
 ) -> _Box:
-    """One cluster with its nodes, three abreast at most."""
-    columns = min(len(cluster.nodes), 3 if len(cluster.nodes) <= 9 else 5)
+    """One cluster with its nodes, in rows."""
+    columns = len(cluster.nodes) if len(cluster.nodes) <= 4 else 3 if len(cluster.nodes) <= 9 else 5
     inner: list[str] = []
     y = top + 64
     lowest = y
@@ -154,7 +155,7 @@ def _routers(
         columns = {boxes[node.name].middle: boxes[node.name] for node in cluster.nodes}
         for column in columns.values():
             wires.append(_curve(column.middle, whole.bottom, router_box.middle, router_box.y))
-        parts.append(_text(router_box.middle + 12, whole.bottom + 22, f"{cluster.network}, MTU {topology.underlay}", "mono"))
+        parts.append(_text(router_box.middle + 12, whole.bottom + 22, f"{cluster.network}, MTU {topology.underlay}", "mono over"))
     for link in topology.links:
         a, b = boxes[link.a], boxes[link.b]
         first, second = (a, b) if a.x <= b.x else (b, a)
@@ -163,7 +164,7 @@ def _routers(
         if x2 <= x1:
             x1, x2, y1, y2 = first.middle, second.middle, min(first.bottom, second.bottom), max(first.y, second.y)
         wires.append(f'<path class="wire link" d="M{x1:.0f} {y1:.0f} L{x2:.0f} {y2:.0f}"/>')
-        parts.append(_text((x1 + x2) / 2, (y1 + y2) / 2 - 10, f"{link.network}, MTU {link.mtu}", "mono", middle=True))
+        parts.append(_text((x1 + x2) / 2, (y1 + y2) / 2 - 10, f"{link.network}, MTU {link.mtu}", "mono over", middle=True))
     return wires, bottom
 
 

@@ -227,7 +227,10 @@ def settle_for(target: LabTarget, seconds: float) -> None:
 def test_an_ordinary_user_has_a_lab_too(small: Path, as_nobody: Callable[[list[str]], list[str]]) -> None:
     code = (
         "import os, sys; from chaosnet.targets import open_target; t = open_target('lab', sys.argv[1]); t.settle(30.0);"
-        "status = t.run('west/apps/web-0', ['ping', '-c1', '-W2', '10.1.1.2']); print(os.getuid(), len(t.inventory().pods), status);"
+        "ping = lambda: t.run('west/apps/web-0', ['ping', '-c1', '-W2', '10.1.1.2']);"
+        "file = open(os.path.expanduser('~/x.pcapng'), 'wb');"
+        "seen = t.record([('pod', 'west/apps/web-0', 'eth0')], [], file.fileno(), ping); file.close();"
+        "print(os.getuid(), len(t.inventory().pods), ping(), seen['pod'] >= 2);"
         "t.close()"
     )
     for path in (small.parent, *small.parent.parents):
@@ -235,7 +238,7 @@ def test_an_ordinary_user_has_a_lab_too(small: Path, as_nobody: Callable[[list[s
             path.chmod(path.stat().st_mode | 0o055)
     said = subprocess.run(as_nobody(["-c", code, str(small)]), capture_output=True, text=True, timeout=60, check=False)
     assert said.stderr == ""
-    assert said.stdout.splitlines()[-1].split()[1:] == ["6", "0"]
+    assert said.stdout.splitlines()[-1].split()[1:] == ["6", "0", "True"]
     if os.getuid() == 0:
         assert said.stdout.splitlines()[-1].split()[0] == "65534"
 
