@@ -211,7 +211,7 @@ def _plain(value: Any, place: str, count: list[int], depth: int = 0) -> Any:
     count[0] += 1
     if count[0] > _MOST_VALUES or depth > 100:
         raise InputError(place, "it is too large or too deeply nested", "an object of the API has at most about 1 MB")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
                 raise InputError(place, f"the key {key!r} is not text", "quote it")

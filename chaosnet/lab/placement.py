@@ -9,6 +9,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from chaosnet.errors import InputError
@@ -28,6 +29,11 @@ class Room:
     address: str
     pods: ipaddress.IPv4Network
     labels: Mapping[str, str]
+
+    def has(self, address: str) -> bool:
+        """Whether a pod here may have ``address``: it is in the range, and not the node's own, the first or the last."""
+        first, number = int(self.pods.network_address), _number(address)
+        return first + 1 < number < first + self.pods.num_addresses - 1
 
 
 def node_manifest(name: str, address: str, pods: str, cni: str) -> dict[str, Any]:
@@ -91,20 +97,19 @@ def place_pods(store: Store, cluster: str, avoid: Iterable[str] = ()) -> None:
         load[room.name] += 1
         spread[(*group, room.name)] += 1
     for pod in pods:
-        kept = _kept(pod, nodes[where[_name(pod)]])
-        if kept and not (pod["spec"].get("hostNetwork") or kept in taken):
-            taken[kept] = _name(pod)
-        elif kept and kept in taken and ADDRESS in _annotations(pod):
-            raise InputError(f"Pod {cluster}/{_name(pod)}", f"its address {kept} is that of {taken[kept]}", "fix another")
+        name = _name(pod)
+        kept = "" if pod["spec"].get("hostNetwork") else _kept(pod, nodes[where[name]])
+        if kept and kept not in taken:
+            taken[kept] = name
+        elif kept and ADDRESS in _annotations(pod):
+            raise InputError(f"Pod {cluster}/{name}", f"its address {kept} is that of {taken[kept]}", "fix another")
+    holders = {name: address for address, name in taken.items()}
     last = set(avoid) | {(pod.get("status") or {}).get("podIP", "") for pod in store.gone(cluster, "Pod")}
     free = {name: _free(room, taken, last) for name, room in nodes.items()}
     for pod in pods:
         room = nodes[where[_name(pod)]]
-        if pod["spec"].get("hostNetwork"):
-            address = room.address
-        else:
-            kept = _kept(pod, room)
-            address = kept if taken.get(kept) == _name(pod) else next(free[room.name], "")
+        own = room.address if pod["spec"].get("hostNetwork") else holders.get(_name(pod))
+        address = own or next(free[room.name], "")
         if not address:
             raise InputError(
                 f"Pod {cluster}/{_name(pod)}", f"no address is left in {room.pods} of {room.name}", "give the node a wider range"
@@ -112,6 +117,11 @@ def place_pods(store: Store, cluster: str, avoid: Iterable[str] = ()) -> None:
         placed = _placed(pod, room, address)
         if placed != pod:
             store.apply(cluster, placed)
+
+
+@lru_cache(maxsize=4096)
+def _number(address: str) -> int:
+    return int(ipaddress.IPv4Address(address))
 
 
 def _annotations(pod: Manifest) -> Mapping[str, str]:
@@ -149,9 +159,7 @@ def _room(pod: Manifest, nodes: Mapping[str, Room], cluster: str, crowd: Mapping
 def _kept(pod: Manifest, room: Room) -> str:
     """The address that the pod has or must have, if it is good on its node, else empty."""
     current, fixed = (pod.get("status") or {}).get("podIP") or "", _annotations(pod).get(ADDRESS, "")
-    usable = [text for text in (current, fixed) if text and ipaddress.IPv4Address(text) in room.pods]
-    reserved = {str(room.pods.network_address), str(room.pods.network_address + 1), str(room.pods.broadcast_address)}
-    usable = [text for text in usable if text not in reserved]
+    usable = [text for text in (current, fixed) if text and room.has(text)]
     if fixed and not usable and not current:
         raise InputError(f"Pod {_name(pod)}: {ADDRESS}", f"{fixed} is no pod's address on {room.name}", f"fix one in {room.pods}")
     return usable[0] if usable else ""

@@ -12,6 +12,7 @@ backends are not removed.  The text is made of addresses, numbers and names gene
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from chaosnet.lab import census, placement
@@ -106,7 +107,7 @@ def _local_pods(store: Store, cluster: str, node: str) -> Iterator[str]:
 
 def _chain(chains: dict[str, str], front: Front, sticky: bool, backends: tuple[Backend, ...]) -> str:
     """The name of the chain that sends to one of ``backends``; Services with the same ones share it."""
-    targets = [f"{ipaddress.IPv4Address(backend.address)} . {int(backend.port)}" for backend in backends]
+    targets = [_target(backend.address, backend.port) for backend in backends]
     choose = "jhash ip saddr" if sticky else "numgen random"
     if len(targets) == 1:
         how = f"ip to {targets[0].replace(' . ', ':')}"
@@ -114,6 +115,11 @@ def _chain(chains: dict[str, str], front: Front, sticky: bool, backends: tuple[B
         numbered = ", ".join(f"{number} : {target}" for number, target in enumerate(targets))
         how = f"ip addr . port to {choose} mod {len(targets)} map {{ {numbered} }}"
     return chains.setdefault(f"meta l4proto {_protocol(front)} dnat {how}", f"to_{len(chains)}")
+
+
+@lru_cache(maxsize=4096)
+def _target(address: str, port: int) -> str:
+    return f"{ipaddress.IPv4Address(address)} . {int(port)}"
 
 
 def _protocol(front: Front) -> str:
