@@ -59,6 +59,7 @@ async def _outages(stage: Stage, edges: list[Edge], cursor: int) -> dict[str, fl
     for _ in range(_OUTAGES):
         edge = random.choice(edges)
         source = next(pod for pod in stage.pods if pod.name == edge.source.name)
+        since = monotonic()
         cursor, seen = await _drain(stage, cursor, 0.2 + random.random() / 10)
         before = monotonic()
         nft.run(f"add element inet t s {{ {source.addresses[0]} }}")
@@ -68,11 +69,11 @@ async def _outages(stage: Stage, edges: list[Edge], cursor: int) -> dict[str, fl
         nft.run(f"delete element inet t s {{ {source.addresses[0]} }}")
         mended = (before, monotonic())
         cursor, more = await _drain(stage, cursor, 1.2)
-        mine = sorted((one for one in (*seen, *more) if one.edge == edge.name), key=lambda one: one.at)
+        mine = sorted((one for one in (*seen, *more) if one.edge == edge.name and one.at > since), key=lambda one: one.at)
         lost = [one.at for one in mine if one.state is not State.OPEN]
-        good_before = max(one.at for one in mine if one.at < min(lost))
-        good_after = next(one.at for one in mine if one.at > max(lost))
-        if max(min(lost) - good_before, good_after - max(lost)) > _ON_TIME:
+        good_before = max((one.at for one in mine if lost and one.at < min(lost)), default=0.0)
+        good_after = next((one.at for one in mine if lost and one.at > max(lost)), 0.0)
+        if not good_before or not good_after or max(min(lost) - good_before, good_after - max(lost)) > _ON_TIME:
             late += 1  # the machine kept this process from its clock just then: that says nothing about the sampler
             continue
         begins.append(_beyond((good_before + min(lost)) / 2, cut))

@@ -36,7 +36,6 @@ KEPT = 200_000
 RENEWED = 0.25
 _GRANULE = 0.001
 _LATE = 0.05
-_STALLED = 0.01
 _ABREAST = 4096
 _STATES = tuple(State)
 _INDEX = {state: index for index, state in enumerate(_STATES)}
@@ -97,7 +96,7 @@ class Sampler:
         self._waiting: deque[tuple[float, _Flow, int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._buffer = bytearray(65536)
-        self._start = self._due = self._step = self._timeout = 0.0
+        self._start = self._ticked = self._step = self._timeout = 0.0
         self._next = 0
         self._watch = 0
         self.missed = 0
@@ -115,7 +114,7 @@ class Sampler:
             self._step = interval / len(self._targets)
             self._timeout = timeout
             self._next = 0
-            self._start = self._due = monotonic()
+            self._start = self._ticked = monotonic()
             self._tick()
 
     def refresh(self) -> None:
@@ -153,9 +152,9 @@ class Sampler:
     def _tick(self) -> None:
         now = monotonic()
         targets = self._targets
-        if now - self._due < _STALLED:
-            # Else this process did not get to run: what came meanwhile is heard first, and lost at the next tick only.
-            self._expire(now)
+        # Only what was due a tick ago: if this process did not get to run, the answers that wait are heard first.
+        self._expire(now, self._ticked)
+        self._ticked = now
         due = int((now - self._start) / self._step) + 1
         most = max(len(targets), int(_LATE / self._step))
         if due - self._next > most:
@@ -174,12 +173,11 @@ class Sampler:
         wait = max(_GRANULE, self._start + self._next * self._step - monotonic())
         if self._waiting:
             wait = min(wait, max(_GRANULE, self._waiting[0][0] - now))
-        self._due = monotonic() + wait
         self._timer = self._loop.call_later(wait, self._tick)
 
-    def _expire(self, now: float) -> None:
+    def _expire(self, now: float, until: float) -> None:
         waiting = self._waiting
-        while waiting and waiting[0][0] <= now:
+        while waiting and waiting[0][0] <= until:
             _, flow, number = waiting.popleft()
             at = flow.pending.pop(number, None)
             if at is not None:
