@@ -218,6 +218,11 @@ def _plain(value: Any, place: str, count: list[int], depth: int = 0) -> Any:
         return {key: _plain(item, place, count, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, place, count, depth + 1) for item in value]
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and value - value == 0):
+    if isinstance(value, str):
+        # JSON and YAML can write half of a surrogate pair; nothing can store it as UTF-8.
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise InputError(place, f"{value!r} holds half a character", "write it whole")
+        return value
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and value - value == 0):
         return value
     raise InputError(place, f"{value!r} is not a JSON value", "use text, numbers, booleans, lists and mappings")

@@ -105,6 +105,8 @@ def test_the_inverse_restores_every_text(store: Store, change: Object) -> None:
         (Object("c", "patch", "Pod", "x", "a", '{"metadata": {"name": "b"}}'), "another name"),
         (Object("c", "patch", "Pod", "x", "a", '{"kind": null}'), "kind is missing"),
         (Object("c", "patch", "Pod", "x", "a", "[]"), "another name or kind"),
+        (Object("c", "patch", "Pod", "x", "a", '{"metadata": {"annotations": {"a": "\\ud800"}}}'), "half a character"),
+        (Object("c", "patch", "Pod", "x", "a", '{"spec": {"weight": NaN}}'), "not a JSON value"),
         (Object("c", "patch", "Pod", "x", "a", '{"metadata": {"labels": {"app": "a b"}}}'), "not a label's value"),
         (Object("c", "patch", "Pod", "x", "a", '{"spec": {"containers": []}}'), "no container"),
     ],
