@@ -1,9 +1,9 @@
 """The largest packet a path carries: DF pings by a narrowing sweep, and TCP payloads of many sizes each way.
 
-The two differ on purpose.  A ping says what the way there carries.  TCP fits its segments to what both ends announced (MSS) and
-to what ICMP told it, so it may be fine where large pings fail, and hang where small pings pass; only whole payloads that
-arrived count.  TCP goes first: a router sends few "fragmentation needed" a second to one host (icmp(7), icmp_ratelimit), and the
-pings would use them up.  As with any ping, the kernel remembers an MTU it was told.
+The two differ on purpose.  A ping says what the way there carries.  TCP fits its segments to what both ends announced (MSS)
+and to what ICMP told it, so it may be fine where large pings fail, and hang where small pings pass; only whole payloads that
+arrived count.  Both run at once: the lab's hosts answer with as many ICMP errors as they are asked for (icmp_ratelimit is 0).
+As with any ping, the kernel remembers an MTU it was told.
 """
 
 import asyncio
@@ -52,10 +52,12 @@ async def measure(spaces: Spaces, attempts: Attempts, poller: Poller, question: 
     namespace, address = site_namespace(question.source), address_of(question.destination)
     if not address:
         raise TargetError(f"{question.destination} has no address to measure a path to")
-    there, back = await _sweep(spaces, attempts, namespace, (address, question.port), sizes(question.ceiling))
     pings = _Pings(spaces, poller, namespace, address)
     try:
-        largest = await pings.narrow(question.ceiling)
+        largest, (there, back) = await asyncio.gather(
+            pings.narrow(question.ceiling),
+            _sweep(spaces, attempts, namespace, (address, question.port), sizes(question.ceiling)),
+        )
     finally:
         pings.close()
     return PathMtuFound(largest, pings.told, there, back, sizes(question.ceiling))
