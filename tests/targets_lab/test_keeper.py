@@ -159,6 +159,29 @@ def test_only_its_user_may_open_the_socket(start: Start) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.requires("root")
+def test_another_user_who_gets_to_the_socket_is_not_heard(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_nobody: Callable[[list[str]], list[str]]
+) -> None:
+    target = start()
+    path = running.home().socket(target.ref)
+    line = b'{"id":1,"call":"owned","args":[]}\n'
+    code = (
+        "import socket, sys; wire = socket.socket(socket.AF_UNIX); wire.connect(sys.argv[1]);"
+        f"wire.sendall({line!r}); print(wire.recv(100))"
+    )
+    mode = path.parent.stat().st_mode
+    path.chmod(0o666)
+    path.parent.chmod(0o755)
+    try:
+        said = subprocess.run(as_nobody(["-c", code, str(path)]), capture_output=True, text=True, timeout=20, check=False)
+    finally:
+        path.parent.chmod(mode)
+    # Hung up on, before or after its line was written.
+    assert said.stdout.strip() == "b''" or "ConnectionResetError" in said.stderr or "BrokenPipeError" in said.stderr
+    assert target.owned() == ()
+
+
 def test_a_socket_folder_that_others_may_enter_is_refused(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "chaosnet").mkdir(mode=0o755)

@@ -192,11 +192,15 @@ def eventually_state(lab: LabTarget, one: Edge, wanted: Callable[[State], bool],
 
 def test_a_node_stops_and_comes_back(shared: LabTarget) -> None:
     pods = {pod.name: pod for pod in shared.inventory().pods if pod.cluster == "east"}
-    dead = pods["web-0"].node
+    neighbour = next(pod for pod in pods.values() if pod.workload == "kube-dns")
+    dead = neighbour.node
+    here = next(pod for pod in pods.values() if pod.workload == "web" and pod.node == dead)
     other = next(pod for pod in pods.values() if pod.workload == "web" and pod.node != dead)
     site = Site("node", "east", "", dead, dead)
     with made(shared, "nodestop00", DaemonState(site, "node")):
-        assert states(shared, edge(f"east/apps/{other.name}", "east/apps/web-0")) == [State.TIMED_OUT]
+        assert states(shared, edge(f"east/apps/{other.name}", f"east/apps/{here.name}")) == [State.TIMED_OUT]
+        # Pods on it do not even reach each other: there is nobody who would carry their packets.
+        assert states(shared, edge(f"east/kube-system/{neighbour.name}", f"east/apps/{here.name}")) == [State.TIMED_OUT]
         assert [n.ready for n in shared.inventory().nodes if n.name == dead] == [False]
         service = next(s for s in shared.inventory().services if (s.cluster, s.name) == ("east", "web"))
         assert service.backends == other.addresses
@@ -259,6 +263,16 @@ def test_a_moved_pod_answers_from_its_new_node(shared: LabTarget) -> None:
         assert (now.node, now.addresses != before.addresses) == (other, True)
         assert states(shared, edge("east/apps/web-0", "west/apps/web-0")) == [State.OPEN]
     assert states(shared, edge("east/apps/web-0", "west/apps/web-0")) == [State.OPEN]
+
+
+def test_a_moved_dns_server_answers_from_its_new_node(shared: LabTarget) -> None:
+    pod = next(p for p in shared.inventory().pods if (p.cluster, p.workload) == ("west", "kube-dns"))
+    patch = json.dumps({"spec": {"nodeName": "w-2" if pod.node == "w-1" else "w-1"}})
+    asked = ("west/apps/web-0", "getent", "hosts", "web.apps.svc.cluster.local")
+    with made(shared, "movedns000", Object("west", "patch", "Pod", "kube-system", pod.name, patch)):
+        shared.settle(30.0)
+        assert output(shared, *asked)[0] == 0
+    assert output(shared, *asked)[0] == 0
 
 
 # --- captures ----------------------------------------------------------------------------------------------------------
