@@ -181,6 +181,17 @@ def test_a_block_is_felt_after_the_hold_time(memory, clock: Clock, do, port_179)
     assert broken(memory) == set()
 
 
+def test_settling_waits_for_the_sessions(memory, clock: Clock, do, port_179) -> None:
+    do(*port_179())
+    clock.advance(20)
+    with pytest.raises(TargetError, match=r"1 BGP sessions are not up after 5 s, among them that of node:test//test-1"):
+        memory.settle(5)
+    memory.undo("abcdefghij", ())
+    assert broken(memory)
+    memory.settle(5)
+    assert broken(memory) == set()
+
+
 def test_a_reset_is_felt_sooner(memory, clock: Clock, do, port_179) -> None:
     do(*port_179(verdict="reject"))
     clock.advance(3.1)

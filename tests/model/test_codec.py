@@ -46,7 +46,7 @@ def through_json(kind: Any, value: object) -> Any:
 
 @pytest.mark.parametrize("name", sorted(KINDS))
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_every_value_comes_back(name: str, data: st.DataObject) -> None:
     kind = KINDS[name]
     value = data.draw(st.from_type(kind))
@@ -65,14 +65,14 @@ def hash_of(value: object) -> object:
 
 
 @given(TICKETS)
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_a_ticket_comes_back(ticket: Ticket) -> None:
     assert through_json(Ticket, ticket) == ticket
 
 
 @pytest.mark.parametrize(("union", "members"), [(Change, CHANGES), (Question, QUESTIONS), (Answer, ANSWERS)])
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_a_union_knows_its_member(union: Any, members: Mapping[str, type], data: st.DataObject) -> None:
     kind = members[data.draw(st.sampled_from(sorted(members)))]
     value = data.draw(st.from_type(kind))

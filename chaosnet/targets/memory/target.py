@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from chaosnet.errors import Refused, Unsupported
+from chaosnet.errors import Refused, TargetError, Unsupported
 from chaosnet.model.change import CHANGES, Change, ConntrackPressure, DaemonState, DnsAnswer, Filter, Object, Shape, say
 from chaosnet.model.codec import to_plain
 from chaosnet.model.edge import Edge, Observation
@@ -96,8 +96,14 @@ class MemoryTarget:
         return self._history_now().present(self._now()).inventory
 
     def settle(self, timeout: float) -> None:
-        """Ready at once."""
-        self._now()
+        """Wait until every BGP session is up; on a test's clock, by moving it.  TargetError after ``timeout`` seconds."""
+        rest = self._clock.advance if isinstance(self._clock, Clock) else time.sleep
+        deadline = self._now() + timeout
+        while down := self._history_now().network(self._now()).down:
+            if self._now() >= deadline:
+                named = " and ".join(sorted(min(down, key=sorted)))
+                raise TargetError(f"{len(down)} BGP sessions are not up after {timeout:g} s, among them that of {named}")
+            rest(0.1)
 
     def describe(self) -> Mapping[str, str]:
         """What it is, in words."""
