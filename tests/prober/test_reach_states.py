@@ -287,3 +287,32 @@ def test_time_in_which_the_prober_did_not_run_is_given_back(live):
     assert patient[0] == strict[0] == "timed out"
     assert patient[1] > 0.6
     assert strict[1] < 0.6
+
+
+def test_more_edges_than_may_fly_at_once_in_a_world_where_all_hang(live, monkeypatch):
+    """Descriptors are bounded; and a watch whose attempts all hang does not keep a reach table from its turn."""
+    monkeypatch.setattr("chaosnet.targets.lab.prober._ABREAST", 20)
+
+    async def scenario(world):
+        world.drop("transit", "ip daddr 10.1.1.5 drop")
+        edges = [world.edge("tcp", 9000, name=str(n)) for n in range(90)]
+        before, fds = len(os.listdir("/proc/self/fd")), []
+
+        async def look():
+            while True:
+                fds.append(len(os.listdir("/proc/self/fd")) - before)
+                await asyncio.sleep(0.02)
+
+        looking = asyncio.create_task(look())
+        seen = await world.reach(*edges, timeout=0.1)
+        looking.cancel()
+        world.prober.watch(edges, 0.2, 2.0)
+        await asyncio.sleep(0.3)
+        async with asyncio.timeout(10):
+            again = await world.reach(*edges, timeout=0.1)
+        return [one.edge for one in seen], {one.state.value for one in (*seen, *again)}, max(fds)
+
+    names, states, most = live(scenario)
+    assert names == [str(n) for n in range(90)]
+    assert states == {"timed out"}
+    assert most <= 22

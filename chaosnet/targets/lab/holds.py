@@ -5,6 +5,7 @@ stays dead: that is the evidence.  New flows are the sampler's.
 """
 
 import asyncio
+import errno
 import select
 import socket
 from collections.abc import Sequence
@@ -89,7 +90,10 @@ class Holds:
         except (OSError, ChaosnetError) as error:
             return _Hold(path, None, Outcome(State.UNKNOWN, str(error)))
         hold = _Hold(path, sock, None)
-        sock.connect_ex((path.address, path.edge.port))
+        status = sock.connect_ex((path.address, path.edge.port))
+        if status not in (0, errno.EINPROGRESS):
+            sock.close()
+            return _Hold(path, None, outcome_of(status, "connect"))
         self._poller.watch(sock.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET, lambda _: self._go_on(hold))
         return hold
 

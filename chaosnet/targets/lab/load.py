@@ -49,7 +49,7 @@ async def measure(attempts: Attempts, path: Path, question: Load) -> Loaded:
         elif number % 32 == 0:
             await asyncio.sleep(0)
         left = intended + question.timeout - monotonic()
-        if left <= 0 or attempts.flying >= _ABREAST:
+        if left <= 0 or number - outcomes.total() >= _ABREAST:
             land(intended, Outcome(State.UNKNOWN if left > 0 else State.TIMED_OUT))
             continue
         attempts.launch(path.steps(), left, partial(land, intended))

@@ -105,12 +105,13 @@ class Prober:
             self._attempts.launch(path.steps(), question.timeout, land)
 
         until = monotonic() + _SLICE
-        for index in sorted(range(len(paths)), key=lambda index: paths[index].namespace):
+        by_source = sorted(range(len(paths)), key=lambda index: paths[index].namespace)
+        for launched, index in enumerate(by_source, 1):
             launch(index, paths[index])
             if monotonic() > until:
                 await asyncio.sleep(0)
                 until = monotonic() + _SLICE
-            while self._attempts.flying >= _ABREAST:
+            while launched - (len(paths) - missing) >= _ABREAST:
                 landed.clear()
                 await landed.wait()
         while missing:
