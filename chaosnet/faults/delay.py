@@ -27,6 +27,9 @@ from chaosnet.model.wire import Wire, settings
 
 __all__ = ["delay"]
 
+# Seconds that a busy machine may add of its own: much more than asked for is another fault, a little is a slow machine.
+_PATIENCE = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delay(Wire):
@@ -77,7 +80,7 @@ def later(expected: float, jitter: float) -> Judge:
         stream = isinstance(now, Streamed)
         was, seen = (of(Streamed, before).p50, of(Streamed, now).p50) if stream else (of(Loaded, before).p50, of(Loaded, now).p50)
         answered = of(Streamed, now).received if stream else of(Loaded, now).succeeded
-        grown, low, high = seen - was, 0.9 * expected - jitter, 1.25 * expected + jitter + 0.02
+        grown, low, high = seen - was, 0.9 * expected - jitter, 3 * expected + jitter + _PATIENCE
         ok = answered > 0 and grown >= max(low, 0.2 * expected) and (grown <= high or not stream)
         more = f"{say_seconds(max(grown, 0.0))} more, of {say_seconds(expected)} expected"
         sentence = f"the median round trip took {say_change(was, seen)}: {more}"

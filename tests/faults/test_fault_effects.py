@@ -208,7 +208,7 @@ WORLDS: dict[str, tuple[Judge, Answer, Answer, list[tuple[Answer, Answer]]]] = {
         [
             (FINE, FINE),
             (FINE, replace(FINE, p50=0.05)),
-            (FINE, replace(FINE, p50=0.9)),
+            (FINE, replace(FINE, p50=1.9)),
             (replace(FINE, p50=0.1),) * 2,
             (FINE, replace(FINE, p50=0.102, received=0)),
         ],
