@@ -13,18 +13,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from chaosnet.engine.session import Session
-from chaosnet.errors import ChaosnetError
+from chaosnet.engine import runs
+from chaosnet.engine.saved import resume
+from chaosnet.errors import ChaosnetError, InputError, Refused
 from chaosnet.model.target import Target
 from chaosnet.targets import open_target
 
 _POLL = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What one run leaves that says how it went, to us or to the session.
+_LEAVES = ("run.json", "refused.json", "session.json", "events.ndjson", "journal.json", runs.HALTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended: its record, or the exit status and sentence of a run that never had a session."""
+    """How a run ended: its record, or the exit status and sentence of a run that never had a session.
+
+    ``stopped`` names the signal that ended it, for whoever was to start the next one.
+    """
 
     exit: int
     record: dict[str, Any] | None = None
     sentence: str = ""
+    stopped: str = ""
 
 
 def supervise(order: Order, tell: Callable[[dict[str, Any]], None]) -> Ended:
@@ -52,37 +59,112 @@ def supervise(order: Order, tell: Callable[[dict[str, Any]], None]) -> Ended:
 
     Raises ChaosnetError where the target cannot be opened.
     """
-    order.out.mkdir(parents=True, exist_ok=True)
-    target = open_target(order.target, lab=order.lab)
+    clear(order.out)
+    with _stop_signals() as stop:
+        try:
+            with stop.at_once():
+                target = open_target(order.target, lab=order.lab)
+        except _Stopped:
+            return _stopped_early(stop)
+        try:
+            return _watch(order, target, _deaf(tell), stop)
+        finally:
+            target.close()
+
+
+def clear(folder: Path) -> None:
+    """Make the folder of a run, and remove what an earlier run left in it: its record must never pass for this one's.
+
+    Refused where a run is going on in it; InputError where it cannot be written.
+    """
+    if any(Path(one.out) == folder.resolve() for one in runs.running()):
+        raise Refused(f"--out: a run is going on in {folder}; name another folder, or stop that run with chaosnet halt")
     try:
-        with _stop_signals() as stop:
-            child = _start(order, target)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _LEAVES:
+            (folder / name).unlink(missing_ok=True)
+        (folder / "chaostoolkit.log").write_bytes(b"")
+    except OSError as error:
+        raise InputError("--out", f"{folder} cannot be written: {error.strerror}", "name a folder of yours") from None
+
+
+def _watch(order: Order, target: Target, tell: Callable[[dict[str, Any]], None], stop: "_Stops") -> Ended:
+    child = _start(order, target)
+    try:
+        _follow(child, order.out / "events.ndjson", tell, stop.names)
+    except BaseException as error:
+        # A mistake of ours must not leave the fault to its fuse.
+        _reap(child)
+        _ending(order, target, child.returncode, [type(error).__name__], tell)
+        raise
+    _reap(child)
+    return _ending(order, target, child.returncode, stop.names, tell)
+
+
+def _reap(child: "subprocess.Popen[bytes]") -> None:
+    """End the child for good.  SIGKILL: one that still ran could inject again after our undo."""
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _deaf(tell: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    """``tell``, until nobody listens any more (``2>&1 | head``): the run, and its undo, go on."""
+    gone = False
+
+    def told(event: dict[str, Any]) -> None:
+        nonlocal gone
+        if not gone:
             try:
-                _follow(child, order.out / "events.ndjson", tell, stop)
-            finally:
-                if child.poll() is None:
-                    # SIGKILL: a child that still ran could inject again after our undo.
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-            return _ending(order, target, child.returncode, stop, tell)
-    finally:
-        target.close()
+                tell(event)
+            except OSError:
+                gone = True
+
+    return told
+
+
+class _Stopped(BaseException):
+    """A stop signal came while there was nothing to undo yet."""
+
+
+@dataclass(slots=True)
+class _Stops:
+    """The stop signals so far, by name; ``abrupt`` while one may end what goes on at once."""
+
+    names: list[str] = field(default_factory=list)
+    abrupt: bool = False
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """The handler."""
+        self.names.append(signal.Signals(number).name)
+        if self.abrupt:
+            self.abrupt = False
+            raise _Stopped
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """A signal in here raises _Stopped; elsewhere it is only noted."""
+        self.abrupt = True
+        try:
+            yield
+        finally:
+            self.abrupt = False
 
 
 @contextmanager
-def _stop_signals() -> Iterator[list[str]]:
-    """Collect the names of stop signals instead of dying of them."""
-    caught: list[str] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
+def _stop_signals() -> Iterator[_Stops]:
+    """Collect stop signals instead of dying of them."""
+    stops = _Stops()
+    before = {number: signal.signal(number, stops.note) for number in _SIGNALS}
     try:
-        yield caught
+        yield stops
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stopped_early(stop: _Stops) -> Ended:
+    return Ended(3, None, f"{stop.names[0]} was received before anything was injected; nothing was touched", stop.names[0])
 
 
 def _start(order: Order, target: Target) -> "subprocess.Popen[bytes]":
@@ -131,22 +213,23 @@ def hand_on(events: Path, position: int, tell: Callable[[dict[str, Any]], None])
 
 
 def _ending(order: Order, target: Target, status: int, stop: list[str], tell: Callable[[dict[str, Any]], None]) -> Ended:
+    stopped = stop[0] if stop else ""
     finished = order.out / "run.json"
     if finished.exists():
         record: dict[str, Any] = json.loads(finished.read_text(encoding="utf-8"))
-        return Ended(int(record["exit"]), record)
+        return Ended(int(record["exit"]), record, "", stopped)
     refusal = order.out / "refused.json"
     if refusal.exists():
         refused = json.loads(refusal.read_text(encoding="utf-8"))
-        return Ended(int(refused["exit"]), None, str(refused["sentence"]))
-    why = f"{stop[0]} was received" if stop else f"the run's process ended with status {status}"
+        return Ended(int(refused["exit"]), None, str(refused["sentence"]), stopped)
+    why = f"{stopped} was received" if stop else f"the run's process ended with status {status}"
     if (order.out / "session.json").exists():
         position = (order.out / "events.ndjson").stat().st_size
-        record = Session.resume(target, order.out).close_out(cut_short=why)
+        record = resume(target, order.out).close_out(cut_short=why)
         hand_on(order.out / "events.ndjson", position, tell)
-        return Ended(int(record["exit"]), record)
+        return Ended(int(record["exit"]), record, "", stopped)
     if stop:
-        return Ended(3, None, f"{why} before anything was injected; nothing was touched")
+        return Ended(3, None, f"{why} before anything was injected; nothing was touched", stopped)
     return Ended(*_told_by_chaostoolkit(order))
 
 

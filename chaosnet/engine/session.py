@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from chaosnet.engine import inject as injection
-from chaosnet.engine import residue, runs
+from chaosnet.engine import residue, runs, saved
 from chaosnet.engine.assess import Facts, Hypothesis, Seen
 from chaosnet.engine.events import Events
 from chaosnet.engine.experiment import Spec, parse_spec
-from chaosnet.engine.faultrun import FaultRun, fault_from_plain
+from chaosnet.engine.faultrun import FaultRun
 from chaosnet.engine.ledger import Ledger
 from chaosnet.engine.record import write_record
 from chaosnet.engine.select import Watched, group, watched
@@ -68,7 +68,7 @@ class About:
 
 @dataclass(slots=True)
 class Session:
-    """One run.  Use :meth:`open` or :meth:`resume`; ``out`` is its folder, ``start`` its monotonic zero."""
+    """One run.  Use :meth:`open` or :func:`chaosnet.engine.saved.resume`; ``out`` is its folder, ``start`` its monotonic zero."""
 
     target: Target
     spec: Spec
@@ -91,7 +91,7 @@ class Session:
     exit_hint: int = 0
     _samples: dict[str, list[Observation]] = field(default_factory=dict)
     _cursor: int = 0
-    _ledger: Ledger = field(default_factory=Ledger)
+    ledger: Ledger = field(default_factory=Ledger)
     _pods: frozenset[tuple[str, ...]] = frozenset()
 
     @classmethod
@@ -118,28 +118,6 @@ class Session:
         target.watch([item.edge for item in session.watching], spec.interval, spec.timeout)
         session.say("ready", edges=len(session.watching), declared=sum(bool(w.declared) for w in session.watching))
         session.save()
-        return session
-
-    @classmethod
-    def resume(cls, target: Target, out: Path) -> "Session":
-        """The session of a run whose process is gone, as far as it had written itself down.
-
-        Raises FileNotFoundError where the run had not got as far as a session.
-        """
-        plain = json.loads((out / "session.json").read_text(encoding="utf-8"))
-        spec = parse_spec({"extensions": plain["extensions"]}, plain["about"]["file"])
-        about = About(**{**plain["about"], "tags": tuple(plain["about"]["tags"])})
-        session = cls(target, spec, about, out, plain["run"], plain["start"], plain["wall"], plain["placebo"],
-                      plain["extensions"])  # fmt: skip
-        session.watching = watched(spec, target.inventory())
-        session.hypothesis, session.hypothesis_title = Hypothesis(**plain["hypothesis"]), plain["hypothesis_title"]
-        session.before, session.probes = plain["before"], plain["probes"]
-        session.refused, session.baseline_unmet = plain["refused"], plain["baseline_unmet"]
-        session.faults = [fault_from_plain(fault) for fault in plain["faults"]]
-        known = {fault.ticket.id for fault in session.faults}
-        for ticket in session._ledger.open(session.run):
-            if ticket.id not in known:
-                session.faults.append(FaultRun(ticket))
         return session
 
     # -- what activities use -------------------------------------------------------------------------------------------
@@ -241,25 +219,7 @@ class Session:
 
     def save(self) -> None:
         """Write down all that another process needs to close this run."""
-        plain = {
-            "run": self.run,
-            "start": self.start,
-            "wall": self.wall,
-            "placebo": self.placebo,
-            "about": {"title": self.about.title, "description": self.about.description, "file": self.about.file,
-                      "tags": list(self.about.tags)},
-            "extensions": self.extensions,
-            "hypothesis_title": self.hypothesis_title,
-            "hypothesis": {name: getattr(self.hypothesis, name) for name in ("stated", "before", "during", "after")},
-            "probes": self.probes,
-            "before": dict(self.before),
-            "refused": self.refused,
-            "baseline_unmet": self.baseline_unmet,
-            "faults": [run.plain() for run in self.faults],
-        }  # fmt: skip
-        fresh = self.out / "session.json.new"
-        fresh.write_text(json.dumps(plain), encoding="utf-8")
-        os.replace(fresh, self.out / "session.json")
+        saved.save(self)
 
     def note_hypothesis(self, when: str, met: bool | None, probes: Mapping[str, bool | None]) -> None:
         """Keep what the hypothesis said ``before``, ``during`` or ``after``."""
@@ -298,13 +258,13 @@ class Session:
         Returns the run's record (also written to its folder).  ``cut_short`` says why the run did not get to its end.
         """
         self.undo(by=cut_short or "end of run", at_once=bool(cut_short))
-        for ticket in self._ledger.open(self.run):  # recorded by a process that died before it could tell us
+        for ticket in self.ledger.open(self.run):  # recorded by a process that died before it could tell us
             self.faults.append(FaultRun(ticket))
             injection.take_back(self._setting(), self.faults[-1], "end of run")
         left: tuple[str, ...] = ()
         clean_at = None
         try:
-            if self._moments("t_inject"):
+            if self.faults:
                 self._forget()
                 left, clean_at = self._recover()
             if rerun is not None and self.hypothesis.stated and self.faults:
@@ -347,7 +307,7 @@ class Session:
 
     def _setting(self) -> injection.Setting:
         return injection.Setting(
-            self.target, self._ledger, self.run, self.edges, self.spec.ceiling, self.faults, self.placebo, self.say,
+            self.target, self.ledger, self.run, self.edges, self.spec.ceiling, self.faults, self.placebo, self.say,
             self.announced,
         )  # fmt: skip
 
