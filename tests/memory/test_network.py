@@ -45,6 +45,7 @@ from chaosnet.model.question import (
     Streamed,
     Throughput,
 )
+from chaosnet.shipped import default_lab
 from chaosnet.targets.memory import Clock, MemoryTarget, SimulatedCrash, fresh, open_network, reopen
 
 CLIENT, WEB, PROD_SVC = "test/shop/client", "prod/prod-ns/web", "svc:prod/prod-ns/prod-svc"
@@ -323,6 +324,37 @@ def test_dns_goes_wrong_for_some_names_only(memory, do) -> None:
     server = find(memory.inventory(), parse_endpoint("test/kube-system/kube-dns", "at"))[0]
     do(DnsAnswer(server, "nxdomain", "clusterset.local"))
     assert states(memory, "dns", "named") == {"dns": State.OPEN, "named": State.UNRESOLVED}
+
+
+def test_a_stopped_dns_server_refuses(memory, do) -> None:
+    do(DaemonState(at(memory, "test/kube-system/kube-dns"), "dns"))
+    assert states(memory, "dns", "named", "small") == {
+        "dns": State.REFUSED,
+        "named": State.UNRESOLVED,
+        "small": State.OPEN,
+    }
+
+
+def test_a_proxy_says_that_it_reaches_nobody() -> None:
+    """The proxy itself answers: 503 is something else than silence."""
+    target = open_network(str(default_lab().with_name("mixed-cni.yaml")))
+    through = parse_edge("through", {"from": "mixed/debug/on-cilium", "to": "svc:mixed/ingress/proxy", "port": "8080/http"}, "e")
+    direct = parse_edge(
+        "direct", {"from": "mixed/ingress/proxy", "to": "svc:mixed/merchants/merchant-a", "port": "8080/http"}, "e"
+    )
+    before = target.ask(Reach((through, direct)))
+    merchant = find(target.inventory(), direct.destination)[0]
+    node = find(target.inventory(), parse_endpoint("mixed/ingress/proxy", "e"))[0]
+    change = Filter(node, "egress", Match(destinations=merchant.addresses, protocol="tcp"))
+    target.arm("abcdefghij", (undo := target.prepare("abcdefghij", change),), 60)
+    target.do("abcdefghij", change, undo)
+    after = target.ask(Reach((through, direct)))
+    target.close()
+    assert isinstance(before, Reached)
+    assert isinstance(after, Reached)
+    assert [seen.state for seen in before.observations] == [State.OPEN, State.OPEN]
+    assert [seen.state for seen in after.observations] == [State.DEGRADED, State.TIMED_OUT]
+    assert after.observations[0].detail.startswith("HTTP 503")
 
 
 def test_policies_are_decided_by_the_policy_engine(memory, do) -> None:
