@@ -132,7 +132,11 @@ def test_a_graph_needs_no_running_lab(tmp_path: Path) -> None:
 _INSIDE = ("unshare", "--user", "--map-root-user", "--mount", "--")
 
 
-def test_a_machine_that_makes_no_namespaces_says_which_setting(small: Path) -> None:
+def test_a_machine_that_makes_no_namespaces_says_which_setting(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In there we are called root, and what is root's in /tmp is not ours.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     script = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
     said = chaosnet("lab", "up", "--lab", str(small), before=(*_INSIDE, "sh", "-c", script, "sh"))
     one_sentence(said, "does not let you make a lab's namespaces", "run sudo sysctl -w user.max_user_namespaces=10000")
