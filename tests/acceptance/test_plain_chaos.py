@@ -44,7 +44,7 @@ def test_a_vacuous_run_exits_1(tmp_path: Path) -> None:
 
 def test_an_action_that_fails_stops_the_run(tmp_path: Path) -> None:
     document = experiment("dns-down")
-    failing = {"type": "python", "module": "os", "func": "chdir", "arguments": {"path": "/nonexistent"}}
+    failing = {"type": "python", "module": "os", "func": "chdir", "arguments": {"path": str(tmp_path / "absent")}}
     document["method"].insert(0, {"type": "action", "name": "what fails", "provider": failing})
     status, record = chaos(written(document, tmp_path, "failing"), tmp_path)
     assert (status, record["verdict"]) == (1, "inconclusive")
