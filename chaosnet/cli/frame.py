@@ -4,6 +4,7 @@ A command's module is imported when it is called, not before, so that ``chaosnet
 into an exit status: one sentence on standard error, never a traceback.  What a command does is in the file of its name.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -42,6 +43,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "completion": "Tab completion for bash, zsh and fish.",
     },
 }
+# Errors that say something of a place the user named, by an option or the environment, and nothing of us.
+_PLACES = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT,
+    errno.ELOOP, errno.ENAMETOOLONG,
+}  # fmt: skip
 COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
 HELP = """Break your own network on purpose: proof that it broke, who noticed, and everything back as it was.
@@ -122,18 +128,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say("interrupted", 130)
     except BrokenPipeError:
         # Whoever read us has gone (chaosnet faults | head): what Python flushes at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for descriptor in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         return 0
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
+    except OSError as error:
+        if error.filename is None or error.errno not in _PLACES:
+            return _say(_crash(error), EXIT_INTERNAL)
+        return _say(f"{error.filename}: {error.strerror}; choose another place, or make room or permit it there", EXIT_USAGE)
     except Exception as error:  # noqa: BLE001  the last line of defence: nobody sees a traceback
         return _say(_crash(error), EXIT_INTERNAL)
 
 
+def printable(sentence: str) -> str:
+    """In one line, and nothing that a terminal would act on: names from files end up in sentences."""
+    return "".join(char if char.isprintable() else "�" for char in " ".join(sentence.split()))
+
+
 def _say(sentence: str, status: int) -> int:
-    # Names from files end up in sentences; a terminal must not act on what they hold.
-    printable = "".join(char if char.isprintable() else "�" for char in " ".join(sentence.split()))
-    click.echo(f"chaosnet: {printable}", err=True)
+    try:
+        click.echo(f"chaosnet: {printable(sentence)}", err=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     return status
 
 

@@ -6,14 +6,19 @@ Options to orders, endings to words and exit status; the work is :mod:`chaosnet.
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from chaosnet.cli import progress
-from chaosnet.errors import ChaosnetError, InputError
+from chaosnet.cli import frame, progress
+from chaosnet.errors import ChaosnetError, InputError, Refused
 from chaosnet.model.verdict import worst_exit
+
+if TYPE_CHECKING:
+    from chaosnet.cli.supervise import Ended
 
 
 @click.command(short_help="Run experiments: inject, prove, undo, judge, report.")
@@ -39,7 +44,7 @@ def command(
       chaosnet run --json --out /tmp/drill experiments/incidents/*.yaml
       chaosnet run --placebo my-drill.yaml      # must end inconclusive
     """
-    from chaosnet.cli.supervise import Ended, Order, reported, supervise
+    from chaosnet.cli.supervise import Order, reported, supervise
     from chaosnet.engine.experiment import parse_spec
     from chaosnet.engine.session import folder_for
     from chaosnet.validate import load
@@ -47,22 +52,27 @@ def command(
     if contexts and target != "kubernetes":
         raise InputError("--context", f"{contexts[0]!r} has no meaning on the {target} target", "use it with --target kubernetes")
     endings: list[Ended] = []
+    stopped = ""
     for number, file in enumerate(files):
         try:
+            if stopped:
+                raise Refused(f"{file}: not run, for {stopped} was received")
             title = check(file, target, lab)
             folder = _folder(out, file, number, len(files)) or folder_for(title)
             if not quiet:
-                click.echo(f"{'' if number == 0 else chr(10)}{title}", err=True)
+                _people(f"{'' if number == 0 else chr(10)}{frame.printable(title)}")
             own = lab or os.environ.get("CHAOSNET_LAB", "") or parse_spec(load(file), file).lab
             ended = supervise(Order(file, target, own, folder, placebo), _nothing if quiet else progress.show)
         except ChaosnetError as error:
             ended = reported(error)
+        stopped = stopped or ended.stopped
         endings.append(ended)
-        _report(ended, file)
+        _report(ended)
     code = worst_exit(ending.exit for ending in endings)
     if as_json:
         runs = [_document(ending, file) for ending, file in zip(endings, files, strict=True)]
-        click.echo(json.dumps(runs[0] if len(runs) == 1 else {"exit": code, "runs": runs}, ensure_ascii=False))
+        with _unheard(sys.stdout):
+            click.echo(json.dumps(runs[0] if len(runs) == 1 else {"exit": code, "runs": runs}, ensure_ascii=False))
     sys.exit(code)
 
 
@@ -83,21 +93,36 @@ def _folder(out: str, file: str, number: int, of: int) -> Path | None:
     return Path(out) if of == 1 else Path(out) / f"{number + 1:02d}-{Path(file).stem}"
 
 
-def _document(ended: Any, file: str) -> dict[str, Any]:
+def _document(ended: "Ended", file: str) -> dict[str, Any]:
     if ended.record is not None:
-        record: dict[str, Any] = ended.record
-        return record
+        return ended.record
     return {"verdict": None, "exit": ended.exit, "experiment": {"file": file}, "error": ended.sentence, "faults": []}
 
 
-def _report(ended: Any, file: str) -> None:
+def _report(ended: "Ended") -> None:
     """The end of one run, for people."""
     if ended.record is None:
-        click.echo(ended.sentence, err=True)
+        _people(f"chaosnet: {frame.printable(ended.sentence)}")
         return
     from chaosnet.report import shelf, terminal
 
     folder = Path(ended.record["report"]).parent
     shelf.write(folder)
-    click.echo("", err=True)
-    terminal.show(folder)
+    _people("")
+    with _unheard(sys.stderr):
+        terminal.show(folder)
+
+
+def _people(text: str) -> None:
+    with _unheard(sys.stderr):
+        click.echo(text, err=True)
+
+
+@contextmanager
+def _unheard(stream: TextIO) -> Iterator[None]:
+    """Whoever read the stream may have gone: the run's exit status is still its own."""
+    try:
+        yield
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
