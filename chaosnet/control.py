@@ -82,10 +82,18 @@ def after_method_control(context: dict[str, Any], state: list[dict[str, Any]]) -
 
 
 def after_hypothesis_control(context: dict[str, Any], state: dict[str, Any]) -> None:
-    """Keep what the hypothesis said, probe by probe."""
-    if _run.session is not None and state is not None:
-        probes = {str(probe.get("activity", {}).get("name", "")): probe.get("tolerance_met") for probe in state.get("probes", [])}
-        _run.session.note_hypothesis(_run.phase, state.get("steady_state_met"), probes)
+    """Keep what the hypothesis said, probe by probe.
+
+    "During" counts only while a fault is there.  Under chaostoolkit's strategy ``continuously`` it is asked over and over: what
+    did not hold once did not hold.
+    """
+    session, phase = _run.session, _run.phase
+    if session is None or state is None or (phase == "during" and all(fault.undone for fault in session.faults)):
+        return
+    met = state.get("steady_state_met") if getattr(session.hypothesis, phase) is not False else False
+    probes = {str(probe.get("activity", {}).get("name", "")): probe.get("tolerance_met") for probe in state.get("probes", [])}
+    failed = {name: False for name, seen in session.probes.items() if seen.get(phase) is False}
+    session.note_hypothesis(phase, met, probes | failed)
 
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any]) -> None:

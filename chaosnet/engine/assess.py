@@ -113,6 +113,9 @@ def _broken(facts: Facts) -> Iterable[Finding]:
             yield Finding(INCONCLUSIVE, "scope", f"{seen.name} did {seen.expected} ({course.during}) but not until undo")
         else:
             yield Finding(PASS, "scope", f"{seen.name} went from {course.before} to {course.during}, as announced")
+    crowd = [seen for seen in facts.edges if seen.declared and seen.any and seen.expected in ("break", "open")]
+    if crowd and not any(seen.course.changed for seen in crowd):
+        yield Finding(INCONCLUSIVE, "scope", f"none of {len(crowd)} edges with port: any did change, though they had to")
 
 
 def _collateral(facts: Facts) -> Iterable[Finding]:
@@ -122,6 +125,10 @@ def _collateral(facts: Facts) -> Iterable[Finding]:
         yield Finding(FAIL, "scope", f"collateral: {what}, which nobody announced")
     if len(hit) > 20:
         yield Finding(FAIL, "scope", f"collateral: {len(hit) - 20} more edges changed")
+    for seen in facts.edges:
+        unseen = seen.course.during is State.UNKNOWN and seen.course.before is not State.UNKNOWN
+        if facts.faults and seen.declared and seen.expected in STILL and unseen:
+            yield Finding(INCONCLUSIVE, "scope", f"{seen.name} was tried too seldom during the fault to say that it held")
     if facts.faults and not hit:
         steady = sum(seen.course.before is not State.UNKNOWN for seen in facts.edges if seen.expected in STILL)
         yield Finding(PASS, "scope", f"{steady} other watched edges did not change")
@@ -134,7 +141,10 @@ def _hypothesis(facts: Facts) -> Iterable[Finding]:
     if hypothesis.before is False:
         yield Finding(INCONCLUSIVE, "baseline", "the steady-state hypothesis did not hold before the fault")
         return
-    for when, held in (("during the fault", hypothesis.during), ("after recovery", hypothesis.after)):
+    moments = (
+        ("before the fault", hypothesis.before), ("during the fault", hypothesis.during), ("after recovery", hypothesis.after),
+    )  # fmt: skip
+    for when, held in moments:
         if held is False:
             yield Finding(FAIL, "hypothesis", f"the steady-state hypothesis did not hold {when}")
         elif held is None and facts.faults:

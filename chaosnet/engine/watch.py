@@ -96,6 +96,8 @@ def course(samples: Sequence[Observation], inject: float | None, undo: float | N
     after = baseline(later[-RUNNING:])
     if before is State.UNKNOWN:
         return Course(before, fault[-1].state if fault else None, after)
+    if len(fault) < RUNNING:
+        return Course(before, State.UNKNOWN, after)  # too few to say that it changed, or that it held
     first = _first_run(fault, before, alike=False)
     degraded = before is State.OPEN and _degraded(fault, _typical(earlier))
     if first is not None and not (degraded and _flaps(fault[first:], before)):

@@ -72,6 +72,8 @@ def _facts(**changes: object) -> Callable[[Facts], Facts]:
         (_facts(hypothesis=Hypothesis(True, True, False, True)), Outcome.FAIL, "during the fault"),
         (_facts(hypothesis=Hypothesis(True, True, True, False)), Outcome.FAIL, "after recovery"),
         (_facts(hypothesis=Hypothesis(True, True, True, None)), Outcome.INCONCLUSIVE, "not checked after"),
+        (_facts(hypothesis=Hypothesis(True, None, True, True)), Outcome.INCONCLUSIVE, "not checked before"),
+        (_edge("small", during=State.UNKNOWN), Outcome.INCONCLUSIVE, "small was tried too seldom"),
         (_facts(hypothesis=Hypothesis(True, False, None, None)), Outcome.INCONCLUSIVE, "before the fault"),
     ],
 )
@@ -82,11 +84,20 @@ def test_each_way_not_to_pass(spoil: Callable[[Facts], Facts], outcome: Outcome,
 
 
 def test_a_crowd_breaks_where_it_can() -> None:
+    broken = Seen("another", True, "break", BROKE, any=True)
     shut = Course(State.TIMED_OUT, State.TIMED_OUT, State.TIMED_OUT)
-    facts = dataclasses.replace(good(), edges=(*good().edges, Seen("shut", True, "break", shut, any=True)))
+    facts = dataclasses.replace(good(), edges=(*good().edges, Seen("shut", True, "break", shut, any=True), broken))
     assert judge(assess(facts)).outcome is Outcome.PASS
     facts = dataclasses.replace(good(), edges=(*good().edges, Seen("open", True, "break", STEADY, any=True)))
     assert judge(assess(facts)).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_crowd_of_which_nothing_can_break_shows_nothing() -> None:
+    shut = Course(State.TIMED_OUT, State.TIMED_OUT, State.TIMED_OUT)
+    crowd = (Seen("one", True, "break", shut, any=True), Seen("other", True, "break", shut, any=True))
+    verdict = judge(assess(dataclasses.replace(good(), edges=crowd)))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert any("none of 2 edges" in finding.sentence for finding in verdict.findings)
 
 
 def test_an_edge_that_must_open_has_to_pass_then() -> None:

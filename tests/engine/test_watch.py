@@ -27,6 +27,12 @@ def test_two_lost_samples_are_no_outage() -> None:
     assert not seen.changed
 
 
+def test_two_samples_during_a_fault_say_nothing() -> None:
+    seen = course(samples((OPEN, 5), (OPEN, 2), (OPEN, 5)), inject=4.5, undo=6.5)
+    assert seen.during is State.UNKNOWN
+    assert not seen.changed
+
+
 def test_an_outage_that_ends_before_undo_was_not_held() -> None:
     seen = course(samples((OPEN, 5), (GONE, 5), (OPEN, 10)), inject=4.5, undo=19.5)
     assert seen.changed
