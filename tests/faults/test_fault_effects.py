@@ -192,8 +192,8 @@ WORLDS: dict[str, tuple[Judge, Answer, Answer, list[tuple[Answer, Answer]]]] = {
     "corrupt": (
         share_hit("spoiled", 0.1, spoiled),
         FINE,
-        replace(FINE, received=190, corrupted=10),
-        [(FINE, FINE), (FINE, replace(FINE, received=20))],
+        replace(FINE, received=180, corrupted=10),
+        [(FINE, FINE), (FINE, replace(FINE, received=20)), (FINE, replace(FINE, received=198, corrupted=2))],
     ),
     "reorder": (
         share_hit("out of order", 0.1, out_of_order, ceiling=False),
@@ -222,12 +222,14 @@ WORLDS: dict[str, tuple[Judge, Answer, Answer, list[tuple[Answer, Answer]]]] = {
     "jitter": (
         spread(0.02),
         FINE,
-        replace(FINE, p50=0.02, p95=0.038),
+        replace(FINE, jitter=0.0133),
         [
             (FINE, FINE),
-            (FINE, replace(FINE, p50=0.02, p95=0.021)),
-            (replace(FINE, p95=0.03),) * 2,
-            (FINE, replace(FINE, p95=0.5)),
+            (FINE, replace(FINE, jitter=0.005)),
+            # A machine that stood still for a fifth of a second: spread out, yet packet by packet alike.
+            (FINE, replace(FINE, p50=0.05, p95=0.2, jitter=0.002)),
+            (replace(FINE, jitter=0.0133),) * 2,
+            (FINE, replace(FINE, jitter=0.5)),
         ],
     ),
     "bandwidth": (

@@ -1,7 +1,7 @@
 """Every fault through the engine on a real lab: proven on the wire, held until undo, and nothing of it left.
 
-One lab for all, so each test also shows that the one before it cleaned up.  What needs netem
-is in ``test_fault_netem``.
+One lab for all, so each test also shows that the one before it cleaned up.  What needs netem is
+tried in tests/vm.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,8 @@ import pytest
 
 from chaosnet.engine import inject as injection
 from chaosnet.engine.faultrun import FaultRun
-from chaosnet.errors import NotProven, Unsupported
+from chaosnet.errors import NotProven
 from chaosnet.model.fault import Fault
-from chaosnet.model.target import Target
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -79,11 +78,3 @@ def test_on_the_wire(
     else:
         with pytest.raises(NotProven):
             injection.inject(bench, fault)
-
-
-@pytest.mark.parametrize("name", ["delay", "jitter"])
-def test_without_netem_it_says_so(name: str, lab: Target, door: Callable[..., Fault], bench: injection.Setting) -> None:
-    if "netem" not in lab.capabilities().missing:
-        pytest.skip("this kernel has sch_netem")
-    with pytest.raises(Unsupported, match=f"^{name}: this kernel has no sch_netem"):
-        injection.inject(bench, door(name, name, at="test/shop/client", **{name: "20ms"}))
