@@ -33,7 +33,7 @@ class Corrupt(Wire):
     share: float
 
     def plan(self, sites: Sites, capabilities: Capabilities) -> Plan:
-        """netem at the spots; seen by counting what a stream gets back spoiled or not at all."""
+        """netem at the spots; seen by counting what a stream does not get back whole."""
         changes = tuple(Shape(spot.site, spot.direction, spot.match, corrupt=self.share) for spot in self.spots(sites, self.kind))
         capabilities.require(self.kind, changes)
         self.datagrams_only(self.kind)
@@ -49,8 +49,8 @@ class Corrupt(Wire):
 
 
 def spoiled(stream: Streamed) -> Sequence[tuple[int, int]]:
-    """Packets that came back spoiled, or that a checksum kept from coming back, of those sent."""
-    return ((stream.sent - stream.received + stream.corrupted, stream.sent),)
+    """Packets that did not come back whole, of those sent: spoiled, or dropped where a checksum failed."""
+    return ((stream.sent - stream.received, stream.sent),)
 
 
 def corrupt(

@@ -36,7 +36,7 @@ class Jitter(Wire):
     jitter: float
 
     def plan(self, sites: Sites, capabilities: Capabilities) -> Plan:
-        """netem at the spots; seen by the spread of a stream's round trips."""
+        """netem at the spots; seen by how a stream's round trips differ from one to the next."""
         changes = tuple(
             Shape(spot.site, spot.direction, spot.match, delay=self.jitter, jitter=self.jitter)
             for spot in self.spots(sites, self.kind)
@@ -52,29 +52,32 @@ class Jitter(Wire):
 
     def _calm(self, before: Answer) -> bool:
         """Ready: answers come back, and evenly enough for the jitter to show."""
-        return answered(before) and _behind(of(Streamed, before)) < 0.5 * self.jitter
+        return answered(before) and of(Streamed, before).jitter < _least(self.jitter)
 
 
-def _behind(stream: Streamed) -> float:
-    """How far the slowest twentieth of the round trips was behind the median."""
-    return stream.p95 - stream.p50
+def _least(jitter: float) -> float:
+    """The least mean difference between neighbours that is taken for the fault's."""
+    return jitter / 3
 
 
 def spread(jitter: float) -> Judge:
-    """Stream: the slowest twentieth is behind the median by more than half of ``jitter``, and was not before.
+    """Stream: from one packet to the next the round trip differs by about ``jitter`` in the mean, and did not before.
 
-    Drawn evenly over twice ``jitter``, the 95th percentile lies 0.9 of it above the median.
+    Two times drawn evenly from nothing to twice ``jitter`` differ by two thirds of it in the mean; by 0.93 of it where a round
+    trip is hit twice.  Neighbours are compared, because a machine that stands still for a moment spreads a stream's round
+    trips as much as jitter does, but delays its packets one like the next.
     """
+    low, high = _least(jitter), 1.5 * jitter + _PATIENCE
 
     def judge(before: Answer, now: Answer) -> Reading:
         was, seen = of(Streamed, before), of(Streamed, now)
-        first, second = _behind(was), _behind(seen)
         sentence = (
-            f"the slowest twentieth was {say_seconds(second)} behind the median (before {say_seconds(first)}; "
-            f"{say_seconds(0.5 * jitter)} to {say_seconds(2.5 * jitter)} expected)"
+            f"from packet to packet the round trip differed by {say_seconds(seen.jitter)} (before {say_seconds(was.jitter)}; "
+            f"{say_seconds(low)} to {say_seconds(high)} expected)"
         )
-        ok = seen.received > 0 and first < 0.5 * jitter <= second <= 2.5 * jitter + _PATIENCE
-        return Reading(ok, sentence if seen.received else "nothing came back at all", {"before": first, "now": second})
+        ok = seen.received > 0 and was.jitter < low <= seen.jitter <= high
+        figures = {"before": was.jitter, "now": seen.jitter}
+        return Reading(ok, sentence if seen.received else "nothing came back at all", figures)
 
     return judge
 

@@ -178,7 +178,11 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What came back.  Times are round trips in seconds; ``forward`` counts what reached the far end."""
+    """What came back.  Times are round trips in seconds; ``forward`` counts what reached the far end.
+
+    ``received`` came back whole; ``corrupted`` came back otherwise and is not among them.  ``jitter`` is the mean difference
+    between the round trips of neighbouring packets.
+    """
 
     sent: int
     forward: int

@@ -7,6 +7,7 @@ the network has no notion of (CPU, queues) are constants, and said to be where t
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import ip_network
+from itertools import pairwise
 from math import sqrt
 from random import Random
 
@@ -143,14 +144,15 @@ class Answers:
             forward += 1
             again = self.attempts.roll(flow, False, size, False, lots)
             if again.end == "arrived":
-                back += 1
-                odd.update((*there.odd, *again.odd))
-                times.append(there.seconds + again.seconds)
-        middle = _percentile(times, 50)
-        jitter = sum(abs(time - middle) for time in times) / len(times) if times else 0.0
+                met = Counter((*there.odd, *again.odd))
+                odd.update(met)
+                if not met["corrupt"]:
+                    back += 1
+                    times.append(there.seconds + again.seconds)
+        jitter = sum(abs(late - early) for early, late in pairwise(times)) / max(1, len(times) - 1)
         return Streamed(
             sent, forward, back, odd["duplicate"], odd["reorder"], odd["corrupt"],
-            middle, _percentile(times, 95), _percentile(times, 99), jitter,
+            _percentile(times, 50), _percentile(times, 95), _percentile(times, 99), jitter,
         )  # fmt: skip
 
     def throughput(self, edge: Edge) -> Carried:
