@@ -3,6 +3,7 @@
 A value that fills up as the run goes on.  It does nothing by itself: :mod:`chaosnet.engine.inject` and the session fill it.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,3 +91,29 @@ def fault_from_plain(plain: dict[str, Any]) -> FaultRun:
     for name in ("warnings", "undo_steps", "residue"):
         known[name] = tuple(known[name])
     return FaultRun(from_plain(Ticket, plain["ticket"]), proofs=proofs, **known)
+
+
+_MOMENTS = {
+    "armed": "t_armed", "inject": "t_inject", "done": "t_done", "proven": "t_effect", "undo": "t_undo", "undone": "t_undone",
+}  # fmt: skip
+
+
+def recall(run: FaultRun, events: Iterable[Mapping[str, Any]], start: float) -> None:
+    """Fill in what a killed process had said of ``run`` in its events and not yet written down; ``start`` is their zero."""
+    for event in events:
+        if event.get("fault") != run.ticket.id:
+            continue
+        kind, moment = event["event"], start + event["t"]
+        if kind in _MOMENTS:
+            run.times.setdefault(_MOMENTS[kind], moment)
+        if kind == "effect":
+            reading = Reading(event["ok"], event["sentence"], {})
+            known = next((proof for proof in run.proofs if proof.name == event["name"]), None)
+            if known is None:
+                run.proofs.append(Proof(event["name"], reading=reading))
+            elif known.reading is None or not known.reading.ok:
+                known.reading = reading
+        run.proven = run.proven or kind == "proven"
+        run.fuse = run.fuse or (event["fuse"] if kind == "armed" else "")
+        if kind == "undone" and not event["left"]:
+            run.undone, run.undo_steps = True, tuple(step.say for step in reversed(run.ticket.undo))

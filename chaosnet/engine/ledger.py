@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,25 +38,43 @@ def owner() -> str:
     return f"{user}@{os.uname().nodename}"
 
 
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """InputError where the state folder is full, or not ours to write."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room, or point XDG_STATE_HOME elsewhere"
+        raise InputError(str(path), f"cannot be written: {error.strerror}", remedy) from None
+
+
 class Ledger:
-    """The tickets of this user on this machine.  Every method that writes has synced when it returns."""
+    """The tickets of this user on this machine.
+
+    Every method that writes has synced when it returns, and raises InputError where it cannot write.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or state_folder()) / "tickets"
         self.audit_file = (folder or state_folder()) / "audit.ndjson"
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with writable(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(self, ticket: Ticket) -> None:
         """Write or rewrite one ticket, durably."""
         path = self._path(ticket.id)
         fresh = path.with_suffix(f".{os.getpid()}.new")
         data = json.dumps(to_plain(ticket), indent=1).encode()
-        with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-        self._sync_folder()
+        with writable(path):
+            try:
+                with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(fresh, path)
+            finally:
+                fresh.unlink(missing_ok=True)
+            self._sync_folder()
 
     def advance(self, ticket: Ticket, stage: Stage, **times: float) -> Ticket:
         """The ticket at its next stage, written."""
@@ -125,13 +144,14 @@ class Ledger:
             "at": list(ticket.at),
             **fields,
         }
-        self.audit_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(self.audit_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, json.dumps(line).encode() + b"\n")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with writable(self.audit_file):
+            self.audit_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self.audit_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(handle, json.dumps(line).encode() + b"\n")
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
     def _path(self, ticket_id: str) -> Path:
         if not _ID.fullmatch(ticket_id):

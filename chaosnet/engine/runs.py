@@ -5,19 +5,23 @@ signal and undoes nothing itself.
 """
 
 import json
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from chaosnet.engine.ledger import state_folder
+from chaosnet.engine.ledger import state_folder, writable
 
 HALTED = "halted"
 
 
 @dataclass(frozen=True, slots=True)
 class RunningRun:
-    """A run in progress.  ``pid`` is the process to tell (the supervisor, where there is one)."""
+    """A run in progress.  ``pid`` is the process to tell (the supervisor, where there is one).
+
+    ``born`` is when that process began, in clock ticks since boot (proc_pid_stat(5), field 22):
+    numbers of processes are used again, and only with its birth does one name a process for good.
+    """
 
     run: str
     pid: int
@@ -26,6 +30,7 @@ class RunningRun:
     target: str
     ref: str
     started: float
+    born: int = 0
 
 
 def _folder() -> Path:
@@ -34,8 +39,10 @@ def _folder() -> Path:
 
 def register(run: RunningRun) -> None:
     """Note that a run has begun."""
-    _folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    (_folder() / f"{run.run}.json").write_text(json.dumps(asdict(run)), encoding="utf-8")
+    noted = replace(run, born=_born(run.pid))
+    with writable(_folder()):
+        _folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        (_folder() / f"{run.run}.json").write_text(json.dumps(asdict(noted)), encoding="utf-8")
 
 
 def unregister(run: str) -> None:
@@ -44,14 +51,15 @@ def unregister(run: str) -> None:
 
 
 def running() -> Iterator[RunningRun]:
-    """Runs whose process is alive; the files of dead ones are swept on the way."""
+    """Runs whose process is alive; the files of dead ones, and what is no such file, are swept on the way."""
     for path in sorted(_folder().glob("*.json")):
         try:
             run = RunningRun(**json.loads(path.read_text(encoding="utf-8")))
+            _check(run)
         except (ValueError, TypeError, OSError):
             path.unlink(missing_ok=True)
             continue
-        if _alive(run.pid):
+        if _born(run.pid) == run.born:
             yield run
         else:
             path.unlink(missing_ok=True)
@@ -59,7 +67,8 @@ def running() -> Iterator[RunningRun]:
 
 def halt(out: Path, by: str) -> None:
     """Mark a run's folder as halted: no further fault of it will be injected."""
-    (out / HALTED).write_text(by, encoding="utf-8")
+    with suppress(OSError):  # a folder that is gone or full must not keep the faults in place
+        (out / HALTED).write_text(by, encoding="utf-8")
 
 
 def halted(out: Path) -> str:
@@ -68,11 +77,19 @@ def halted(out: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _alive(pid: int) -> bool:
+def _check(run: RunningRun) -> None:
+    """ValueError for a record that we cannot have written: its ``pid`` is going to be sent a signal, and -1 is everybody."""
+    words = (run.run, run.title, run.out, run.target, run.ref)
+    if not all(isinstance(word, str) for word in words) or type(run.pid) is not int or type(run.born) is not int:
+        raise ValueError("a field has the wrong type")
+    if run.pid <= 1 or run.born <= 0:
+        raise ValueError("no process of ours")
+
+
+def _born(pid: int) -> int:
+    """When a process began, or -1 where there is none, or a zombie.  Its name, in parentheses, may hold anything."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return -1
+    return -1 if fields[0] == "Z" else int(fields[19])

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaosnet.engine.assess import Hypothesis
+from chaosnet.engine.events import Events
 from chaosnet.engine.experiment import parse_spec
-from chaosnet.engine.faultrun import FaultRun, fault_from_plain
+from chaosnet.engine.faultrun import FaultRun, fault_from_plain, recall
 from chaosnet.engine.select import watched
 from chaosnet.model.target import Target
 
@@ -53,4 +54,7 @@ def resume(target: Target, out: Path) -> "Session":
     session.faults = [fault_from_plain(fault) for fault in plain["faults"]]
     known = {fault.ticket.id for fault in session.faults}
     session.faults += [FaultRun(ticket) for ticket in session.ledger.open(session.run) if ticket.id not in known]
+    said = Events(out / "events.ndjson", session.start).read()
+    for run in session.faults:
+        recall(run, said, session.start)
     return session

@@ -307,9 +307,16 @@ class Session:
 
     def _setting(self) -> injection.Setting:
         return injection.Setting(
-            self.target, self.ledger, self.run, self.edges, self.spec.ceiling, self.faults, self.placebo, self.say,
+            self.target, self.ledger, self.run, self.edges, self.spec.ceiling, self.faults, self.placebo, self._note,
             self.announced,
         )  # fmt: skip
+
+    def _note(self, event: str, **fields: Any) -> float:
+        """Say a step of a fault; from its first on, the session as written knows the fault, however this process ends."""
+        moment = self.say(event, **fields)
+        if event == "recorded":
+            self.save()
+        return moment
 
     def _fetch(self) -> None:
         self._cursor, fresh = self.target.samples(self._cursor)

@@ -3,12 +3,13 @@
 Needs only the ticket and a target.  It does not measure recovery; the session does.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from chaosnet.engine.ledger import Ledger
-from chaosnet.errors import ResidueLeft, TargetError, TargetGone
+from chaosnet.errors import InputError, ResidueLeft, TargetError, TargetGone
 from chaosnet.model.change import say
 from chaosnet.model.target import Target
 from chaosnet.model.ticket import Stage, Ticket
@@ -49,9 +50,11 @@ def _undo(target: Target, ledger: Ledger, ticket: Ticket, by: str) -> Undone:
     retrying(target.undo, ticket.id, ticket.undo)
     readings = [(change, target.in_force(ticket.id, change)) for change in ticket.changes]
     left = tuple(f"{say(change)}: {reading.sentence}" for change, reading in readings if reading.ok)
-    ledger.audit("undone" if not left else "undo incomplete", ticket, by=by, fuse_was_first=blown, left=list(left))
+    with suppress(InputError):  # a full disk keeps nothing from being undone: the next fault's turn must come
+        ledger.audit("undone" if not left else "undo incomplete", ticket, by=by, fuse_was_first=blown, left=list(left))
     if not left:
-        ledger.advance(ticket, Stage.UNDONE)
+        with suppress(InputError):
+            ledger.advance(ticket, Stage.UNDONE)
         ledger.remove(ticket)
     return Undone(blown, left, tuple(undo.say for undo in reversed(ticket.undo)))
 

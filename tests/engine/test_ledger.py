@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from chaosnet.engine.ledger import Ledger
+from chaosnet.engine.undo import undo_ticket
 from chaosnet.errors import InputError, Refused
 from chaosnet.model.change import Filter, Match
 from chaosnet.model.inventory import Site
 from chaosnet.model.ticket import Stage, Ticket, Undo
+from chaosnet.targets.memory import MemoryTarget
 
 
 def ticket(name: str = "abcdefghij", run: str = "run1", **changes: object) -> Ticket:
@@ -81,3 +83,25 @@ def test_the_audit_only_grows(tmp_path: Path) -> None:
     assert [line["event"] for line in lines] == ["recorded", "undone"]
     assert lines[0]["owner"] == "me@here"
     assert ledger.audit_file.stat().st_mode & 0o077 == 0
+
+
+def test_a_ledger_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written: Not a directory; make room"):
+        Ledger(tmp_path / "file")
+    ledger = Ledger(tmp_path)
+    (ledger.folder / "abcdefghij.json").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        ledger.write(ticket())
+    assert [path.name for path in ledger.folder.iterdir()] == ["abcdefghij.json"]
+
+
+def test_an_audit_that_cannot_be_written_stops_no_undo(tmp_path: Path, memory: MemoryTarget) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.audit_file.mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        ledger.audit("recorded", ticket())
+    plain = ticket(changes=(), undo=())
+    ledger.write(plain)
+    undo_ticket(memory, ledger, plain, by="test")
+    assert list(ledger.open()) == []
