@@ -21,7 +21,7 @@ from chaosnet.engine.ledger import Ledger, owner
 from chaosnet.engine.select import check_ceiling
 from chaosnet.engine.undo import undo_ticket
 from chaosnet.errors import ChaosnetError, InputError, NotProven, TargetError, Unsupported
-from chaosnet.model.change import Change, say
+from chaosnet.model.change import Change, Object, say
 from chaosnet.model.codec import to_plain
 from chaosnet.model.edge import Edge
 from chaosnet.model.fault import Effect, Fault, Plan, Reading
@@ -133,7 +133,8 @@ def inject(setting: Setting, fault: Fault) -> FaultRun:
 
 def _ticket(setting: Setting, fault: Fault, ticket_id: str, changes: tuple[Change, ...], undo: tuple[Undo, ...]) -> Ticket:
     settings: Mapping[str, Any] = {k: v for k, v in to_plain(fault).items() if k != "kind_"}
-    places = tuple(str(place) for place in fault.places().values())
+    # A policy has no place of its own: the object itself says where.
+    places = tuple(str(place) for place in fault.places().values()) or tuple(str(c) for c in changes if isinstance(c, Object))
     return Ticket(
         ticket_id, fault.kind, setting.run, owner(), setting.target.name, setting.target.ref, places, settings, changes,
         undo, fault.duration, time.time() + fault.duration,

@@ -13,7 +13,7 @@ from chaosnet.engine import inject as injection
 from chaosnet.engine.experiment import parse_spec
 from chaosnet.engine.select import Watched, check_ceiling, hit, watched
 from chaosnet.engine.session import About, Session
-from chaosnet.model.change import say
+from chaosnet.model.change import Object, say
 from chaosnet.model.fault import Fault, Plan
 from chaosnet.model.target import Target
 
@@ -34,7 +34,7 @@ class Rehearsal(Session):
         pods, nodes = hit(plan.changes)
         entry = {
             "kind": fault.kind,
-            "at": [str(place) for place in fault.places().values()],
+            "at": [str(p) for p in fault.places().values()] or [str(c) for c in plan.changes if isinstance(c, Object)],
             "changes": [say(change) for change in plan.changes],
             "undo": [step.say for step in undo],
             "effects": [effect.name for effect in plan.effects],
