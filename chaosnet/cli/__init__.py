@@ -10,6 +10,9 @@ def main() -> None:
 
         sys.stdout.write(f"chaosnet {__version__}\n")
         return
-    from chaosnet.cli.frame import main as run
+    try:
+        from chaosnet.cli.frame import main as run
 
-    sys.exit(run())
+        sys.exit(run())
+    except KeyboardInterrupt:  # before the frame was there to say so
+        sys.exit(130)

@@ -44,7 +44,7 @@ def command(
       chaosnet run --json --out /tmp/drill experiments/incidents/*.yaml
       chaosnet run --placebo my-drill.yaml      # must end inconclusive
     """
-    from chaosnet.cli.supervise import Order, reported, supervise
+    from chaosnet.cli.supervise import Order, reported, stopped_early, supervise
     from chaosnet.engine.experiment import parse_spec
     from chaosnet.engine.session import folder_for
     from chaosnet.validate import load
@@ -65,6 +65,8 @@ def command(
             ended = supervise(Order(file, target, own, folder, placebo), _nothing if quiet else progress.show)
         except ChaosnetError as error:
             ended = reported(error)
+        except KeyboardInterrupt:  # while the file was read: what comes later takes signals itself
+            ended = stopped_early("SIGINT")
         stopped = stopped or ended.stopped
         endings.append(ended)
         _report(ended)

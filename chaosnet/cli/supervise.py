@@ -65,7 +65,7 @@ def supervise(order: Order, tell: Callable[[dict[str, Any]], None]) -> Ended:
             with stop.at_once():
                 target = open_target(order.target, lab=order.lab)
         except _Stopped:
-            return _stopped_early(stop)
+            return stopped_early(stop.names[0])
         try:
             return _watch(order, target, _deaf(tell), stop)
         finally:
@@ -163,8 +163,9 @@ def _stop_signals() -> Iterator[_Stops]:
             signal.signal(number, handler)
 
 
-def _stopped_early(stop: _Stops) -> Ended:
-    return Ended(3, None, f"{stop.names[0]} was received before anything was injected; nothing was touched", stop.names[0])
+def stopped_early(signal_name: str) -> Ended:
+    """The end of a run that was stopped before it began."""
+    return Ended(3, None, f"{signal_name} was received before anything was injected; nothing was touched", signal_name)
 
 
 def _start(order: Order, target: Target) -> "subprocess.Popen[bytes]":
@@ -229,7 +230,7 @@ def _ending(order: Order, target: Target, status: int, stop: list[str], tell: Ca
         hand_on(order.out / "events.ndjson", position, tell)
         return Ended(int(record["exit"]), record, "", stopped)
     if stop:
-        return Ended(3, None, f"{why} before anything was injected; nothing was touched", stopped)
+        return stopped_early(stopped)
     return Ended(*_told_by_chaostoolkit(order))
 
 
