@@ -4,8 +4,10 @@ What the in-memory network is trusted with (plans, engine tests) rests on this: 
 """
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
 
 import pytest
@@ -15,7 +17,21 @@ from chaosnet.model.edge import Edge, State
 from chaosnet.model.endpoint import Endpoint, parse_endpoint
 from chaosnet.model.inventory import Inventory, Site, one
 from chaosnet.model.place import parse_place, resolve
-from chaosnet.model.question import Reach, Reached
+from chaosnet.model.question import (
+    Bgp,
+    BgpState,
+    Daemons,
+    DaemonsSeen,
+    Dns,
+    DnsReply,
+    PathMtu,
+    PathMtuFound,
+    Reach,
+    Reached,
+    Routes,
+    RouteTable,
+    ServiceView,
+)
 from chaosnet.model.target import Target
 from chaosnet.targets import open_target
 from chaosnet.targets.memory import fresh
@@ -153,27 +169,81 @@ TROUBLES: dict[str, Trouble] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TROUBLES)
-def test_the_same_trouble_gives_the_same_table(pair: tuple[Target, Target], name: str) -> None:
+def answers(target: Target, inventory: Inventory) -> dict[str, object]:
+    """What the other questions are answered with, less what no two networks have in common: times, interfaces, counts."""
+    client, web = pod(inventory, "test/shop/client"), pod(inventory, "prod/prod-ns/web")
+    found: dict[str, object] = {}
+    bgp = target.ask(Bgp())
+    assert isinstance(bgp, BgpState)
+    found["sessions"] = {(s.speaker, s.neighbor, s.address, s.established, s.hold_time, s.keepalive) for s in bgp.sessions}
+    for one_node in inventory.nodes:
+        place_ = node(inventory, f"{one_node.cluster}/{one_node.name}")
+        running = target.ask(Daemons(place_))
+        assert isinstance(running, DaemonsSeen)
+        found[f"roles of {one_node.name}"] = sorted(running.running)
+        if one_node.role == "node" and dict(running.running)["bird"] and one_node.ready:
+            table = target.ask(Routes(place_, "bird"))
+            assert isinstance(table, RouteTable)
+            # The underlay's own networks have no pods or Services in them.
+            learned = {(r.destination, r.via) for r in table.routes if r.destination.startswith("10.")}
+            found[f"routes of {one_node.name}"] = learned
+    for name in ("prod-svc.prod-ns.svc.prod.clusterset.local", "cart.shop.svc.cluster.local", "nobody.shop.svc.cluster.local"):
+        reply = target.ask(Dns(client, name, 1.0))
+        assert isinstance(reply, DnsReply)
+        found[name] = (reply.rcode, reply.addresses)
+    for service in inventory.services:
+        named = (service.cluster, service.namespace, service.name)
+        found[f"view of {'/'.join(named)}"] = target.ask(ServiceView(*named))
+    path = target.ask(PathMtu(client, web, 8080))
+    assert isinstance(path, PathMtuFound)
+    found["path MTU"] = path
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "black hole", "narrow hop that says so", "no such names", "node down", "speaker stopped"]
+)
+def test_the_same_trouble_gives_the_same_answers(pair: tuple[Target, Target], name: str) -> None:
+    lab, memory = pair
+    with trouble(pair, name) as inventory:
+        deadline, unlike = time.monotonic() + 20, {"nothing": "asked"}
+        while unlike and time.monotonic() < deadline:
+            mine, theirs = answers(lab, inventory), answers(memory, inventory)
+            unlike = {what: (mine.get(what), theirs.get(what)) for what in mine | theirs if mine.get(what) != theirs.get(what)}
+        assert unlike == {}
+
+
+@contextmanager
+def trouble(pair: tuple[Target, Target], name: str) -> Iterator[Inventory]:
+    """The same trouble on both; the inventory before it."""
     lab, memory = pair
     lab.settle(60)
-    asked = edges(lab.inventory())
-    changes = TROUBLES[name](lab.inventory())
-    assert lab.inventory() == memory.inventory()
-    ticket = "".join(c for c in name.lower() if c.isalpha())[:10].ljust(10, "0")
-    records = []
+    memory.settle(60)
+    inventory = lab.inventory()
+    assert inventory == memory.inventory()
+    changes = TROUBLES[name](inventory)
+    ticket, records = "".join(secrets.choice("abcdefghijk") for _ in range(10)), []
     try:
         for target in pair:
             records.append([target.prepare(ticket, change) for change in changes])
             target.arm(ticket, records[-1], 120)
             for change, undo in zip(changes, records[-1], strict=True):
                 target.do(ticket, change, undo)
+        yield inventory
+    finally:
+        for target, record in zip(pair, records, strict=False):
+            target.undo(ticket, record)
+            target.forget([pod(inventory, "test/shop/client")])
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_the_same_trouble_gives_the_same_table(pair: tuple[Target, Target], name: str) -> None:
+    lab, memory = pair
+    with trouble(pair, name) as inventory:
+        asked = edges(inventory)
         # Routes take the hold time to go, and some seconds more to settle.
         deadline, unlike = time.monotonic() + 20, ["not asked"]
         while unlike and time.monotonic() < deadline:
             unlike = differences(observed(lab, asked, 2), observed(memory, asked, 16))
         assert unlike == []
         assert lab.inventory() == memory.inventory()
-    finally:
-        for target, record in zip(pair, records, strict=False):
-            target.undo(ticket, record)

@@ -6,7 +6,7 @@ the network has no notion of (CPU, queues) are constants, and said to be where t
 
 from collections import Counter
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from math import sqrt
 from random import Random
@@ -14,7 +14,7 @@ from random import Random
 from chaosnet.errors import Unsupported
 from chaosnet.model.change import ConntrackPressure, RouteMtu
 from chaosnet.model.edge import Edge, State
-from chaosnet.model.inventory import Site
+from chaosnet.model.inventory import Inventory, Site
 from chaosnet.model.question import (
     Answer,
     Bgp,
@@ -48,10 +48,10 @@ from chaosnet.model.question import (
 from chaosnet.targets.memory.attempts import DATAGRAM_HEADERS, TCP_HEADERS, Attempts, Tally
 from chaosnet.targets.memory.history import History
 from chaosnet.targets.memory.network import Flow, Network
-from chaosnet.targets.memory.sessions import latest, speakers
+from chaosnet.targets.memory.sessions import facing, latest, speakers
 from chaosnet.targets.memory.world import key
 
-SWEPT = (100, 500, 1000, 1200, 1400, 1500, 3000, 60000)
+SWEPT = (100, 500, 1000, 1200, 1300, 1348, 1388, 1408, 1438, 1448, 1460, 3000, 60000)
 """Payload sizes of the TCP sweep, in bytes."""
 _LINE_RATE = 1_000_000_000
 _CONNTRACK_LIMIT = 262_144
@@ -104,7 +104,7 @@ class Answers:
     def path_mtu(self, question: PathMtu) -> PathMtuFound:
         """DF pings of every size, and the TCP sweep each way."""
         address, lots = question.destination.addresses[0], Random(f"{self.now!r}")
-        swept = tuple(size for size in SWEPT)
+        swept = SWEPT
         there = [s for s in swept if self._passes(question, address, s, 0)]
         back = [s for s in swept if self._passes(question, address, 0, s)]
         flow = self.network.flow(question.source, address, "icmp", 0, 0.0)
@@ -196,17 +196,16 @@ class Answers:
         for pair in speakers(self.network):
             turn = latest(self.history.sessions[frozenset(map(key, pair))], self.now)
             for here, there in (pair, pair[::-1]):
-                if wanted and key(here) not in wanted:
+                # A speaker that does not run has no sessions to tell of.
+                if (wanted and key(here) not in wanted) or not self.network.running(here, "bird"):
                     continue
-                idle = not self.network.running(here, "bird")
-                state = "Established" if turn.up else "Idle" if idle else "Active"
                 since = 0.0 if turn.at == float("-inf") else self.now - turn.at
                 found.append(
                     BgpSession(
-                        speaker=str(here),
-                        neighbor=str(there),
-                        address=there.addresses[0],
-                        state=state,
+                        speaker=f"{here.cluster}/{here.name}" if here.kind == "node" else here.name,
+                        neighbor=there.name,
+                        address=facing(there.addresses, here.addresses),
+                        state="Established" if turn.up else "Active",
                         since=since,
                         imported=len(self._announced(here, there)) if turn.up else 0,
                         hold_time=world.hold,
@@ -217,8 +216,8 @@ class Answers:
         return BgpState(tuple(found))
 
     def _announced(self, here: Site, there: Site) -> tuple[str, ...]:
-        """The ranges that ``there`` tells ``here``: its own, or as a router those beyond it."""
-        ranges: list[str] = []
+        """The ranges and Services that ``there`` tells ``here``: its own, or as a router those beyond it."""
+        ranges: dict[str, None] = {}
         for node in self.network.inventory.nodes:
             member = self.network.nodes[node.cluster, node.name]
             if there.kind == "node":
@@ -230,8 +229,16 @@ class Answers:
                 )
             else:
                 known = member.cluster == there.cluster and self.network.session_up(there, member)
-            ranges += node.pod_ranges if known else ()
+            if known:
+                ranges |= dict.fromkeys((*node.pod_ranges, *self._originates(node.cluster, node.name)))
         return tuple(ranges)
+
+    def _originates(self, cluster: str, node: str) -> tuple[str, ...]:
+        """The Services that a node announces: those with a ready endpoint on it."""
+        pods = [pod for pod in self.network.inventory.pods if (pod.cluster, pod.node) == (cluster, node)]
+        here = {address for pod in pods for address in pod.addresses}
+        services = (service for service in self.network.inventory.services if here & set(service.backends))
+        return tuple(f"{address}/32" for service in services for address in service.addresses)
 
     def routes(self, site: Site, protocol: str) -> RouteTable:
         """Of a node or router: its pods, what BGP told it, its gateway; of a pod: its default.  MTUs as changed."""
@@ -244,17 +251,19 @@ class Answers:
                 if (pod.cluster, pod.node) == (site.cluster, site.name)
                 for address in pod.addresses
             ]
+            own = self._originates(site.cluster, site.name)
             for pair in speakers(self.network):
                 if key(site) in map(key, pair) and self.network.session_up(*pair):
                     there = pair[1] if key(pair[0]) == key(site) else pair[0]
                     told = self._announced(self.network.nodes[site.cluster, site.name], there)
-                    entries += [RouteEntry(range_, there.addresses[0], "uplink", "bird") for range_ in told]
+                    via = facing(there.addresses, site.addresses)
+                    entries += [RouteEntry(range_, via, "eth0", "bird") for range_ in told if range_ not in own]
             router = self.network.gateway(site)
             if site.kind == "node" and router is not None:
-                entries.append(RouteEntry("0.0.0.0/0", router.addresses[0], "uplink", "static"))
+                entries.append(RouteEntry("0.0.0.0/0", router.addresses[0], "eth0", "static"))
         for _, change in self.network.here(site, RouteMtu):
             entries += [
-                RouteEntry(destination, "", "uplink", "chaosnet", change.mtu)
+                RouteEntry(destination, "", "eth0", "chaosnet", change.mtu)
                 for destination in (str(ip_network(text, strict=False)) for text in change.destinations)
             ]
         return RouteTable(tuple(entry for entry in entries if protocol in ("", entry.protocol)))
@@ -269,12 +278,12 @@ class Answers:
         if now is None:
             raise Unsupported(f"there is no Service {'/'.join(named)} to look at")
         programmed = tuple(
-            (node.name, now.backends if self.network.running(site, "kube-proxy") else old.backends if old else ())
+            (node.name, _ordered(now.backends if self.network.running(site, "kube-proxy") else old.backends if old else ()))
             for node in self.network.inventory.nodes
             if node.cluster == question.cluster and node.role == "node"
             for site in (self.network.nodes[node.cluster, node.name],)
         )
-        return ServiceSeen(self.network.present.selected(named), now.backends, programmed)
+        return ServiceSeen(_ordered(self.network.present.selected(named)), _ordered(now.backends), programmed)
 
     def conntrack(self, site: Site) -> ConntrackUse:
         """Only connections that a ConntrackPressure counts are tracked here."""
@@ -286,17 +295,27 @@ class Answers:
         return ConntrackUse(used, limit, refused, stand_in)
 
     def daemons(self, site: Site) -> DaemonsSeen:
-        """The roles that are there at all, and whether they run."""
-        return DaemonsSeen(tuple((role, self.network.running(site, role)) for role in roles(site)))
+        """The roles that are there at all, and whether they run.  A node that is down takes only its speaker along."""
+        stopped = self.network.stopped(site)
+        off = stopped | ({"bird"} if "node" in stopped else set())
+        return DaemonsSeen(tuple((role, role not in off) for role in roles(site, self.history.at_rest.inventory)))
 
 
-def roles(site: Site) -> tuple[str, ...]:
-    """The roles that can be stopped at ``site``."""
+def roles(site: Site, inventory: Inventory) -> tuple[str, ...]:
+    """The roles that can be stopped at ``site``, in order: of a node also that of a DNS server on it."""
     if site.kind == "node":
-        return ("node", "bird", "kube-proxy", "cni", "policy", "endpoints")
+        enforcing = any(node.enforces for node in inventory.nodes if (node.cluster, node.name) == (site.cluster, site.name))
+        here = [pod for pod in inventory.pods if (pod.cluster, pod.node) == (site.cluster, site.name)]
+        dns = any(pod.workload == DNS for pod in here)
+        some = {"dns": dns, "policy": enforcing}
+        return tuple(r for r in ("bird", "cni", "dns", "endpoints", "kube-proxy", "node", "policy") if some.get(r, True))
     if site.kind == "router":
-        return ("node", "bird")
+        return ("bird", "node")
     return ("dns",) if site.kind == "pod" and DNS in site.name else ()
+
+
+def _ordered(addresses: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(addresses, key=ip_address))
 
 
 def _percentile(values: Sequence[float], share: int) -> float:

@@ -33,6 +33,11 @@ class History:
     def _at_rest(self, active: tuple[Active, ...], down: frozenset[Session] = frozenset()) -> Network:
         return Network(self._state.world, self._present(active), active, down)
 
+    @property
+    def at_rest(self) -> Present:
+        """What exists with nothing in force."""
+        return self._present(())
+
     def present(self, at: float) -> Present:
         """What exists at ``at``."""
         return self._present(self._state.active(at))

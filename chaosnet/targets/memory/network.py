@@ -80,9 +80,13 @@ class Network:
             if isinstance(one.change, kind):
                 yield one, one.change
 
+    def stopped(self, site: Site) -> frozenset[str]:
+        """The roles that a change has stopped at ``site`` itself."""
+        return frozenset(change.daemon for _, change in self.here(site, DaemonState))
+
     def running(self, site: Site, daemon: str) -> bool:
         """Whether the role ``daemon`` runs at ``site``; nothing does where the whole node is stopped."""
-        stopped = {change.daemon for _, change in self.here(site, DaemonState)}
+        stopped = self.stopped(site)
         if site.kind == "pod" and (node := self.nodes.get((site.cluster, site.node))):
             return daemon not in stopped and self.running(node, daemon)
         return not stopped & {daemon, "node"}

@@ -39,15 +39,15 @@ def speakers(network: Network) -> tuple[tuple[Site, Site], ...]:
 
 
 @lru_cache(maxsize=1024)
-def _facing(mine: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+def facing(mine: tuple[str, ...], theirs: tuple[str, ...]) -> str:
     """Of my addresses the one on the network that they are on: the longest prefix in common."""
     return max(mine, key=lambda a: max(32 - (int(ip_address(a)) ^ int(ip_address(b))).bit_length() for b in theirs))
 
 
 def _blocked(network: Network, dialler: Site, other: Site, new: bool) -> str:
     """How packets between the two fare: empty (well), dropped or rejected."""
-    source = replace(dialler, addresses=(_facing(dialler.addresses, other.addresses),))
-    flow = network.flow(source, _facing(other.addresses, dialler.addresses), "tcp", BGP_PORT, 0.0)
+    source = replace(dialler, addresses=(facing(dialler.addresses, other.addresses),))
+    flow = network.flow(source, facing(other.addresses, dialler.addresses), "tcp", BGP_PORT, 0.0)
     for forth in (True, False):
         awaits = fate(network, flow, forth, 100, new and forth)
         stops = [met.verdict for met in awaits.encounters if met.verdict in ("drop", "reject") and met.share >= 1]

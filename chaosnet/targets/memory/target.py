@@ -89,7 +89,7 @@ class MemoryTarget:
 
     def capabilities(self) -> Capabilities:
         """Every change, unless made with less."""
-        return Capabilities("memory", frozenset(CHANGES) - self._lacking.keys(), self._lacking)
+        return Capabilities("memory", frozenset(CHANGES).difference(self._lacking), self._lacking)
 
     def inventory(self) -> Inventory:
         """What exists now."""
@@ -187,9 +187,10 @@ class MemoryTarget:
         world = state.world
         present = self._history_now().present(now)
         entries = {f"object {name}": text for name, text in present.objects.items()}
+        rest = self._history_now().at_rest.inventory
         for site in self._sites():
             mtu = world.mtu_pods.get(site.cluster, 1500) if site.kind == "pod" else world.mtu_underlay
-            entries |= {f"mtu {key(site)}": str(mtu)} | {f"daemon {key(site)} {role}": "running" for role in roles(site)}
+            entries |= {f"mtu {key(site)}": str(mtu)} | {f"daemon {key(site)} {role}": "running" for role in roles(site, rest)}
         entries |= dict(state.foreign)
         for active in state.active(now):
             if not isinstance(active.change, Object):
@@ -292,7 +293,7 @@ class MemoryTarget:
             raise Unsupported(f"a change cannot sit at {change.site}: it is a peer, not a place")
         elif key(change.site) not in {key(site) for site in self._sites()}:
             raise Refused(f"there is no {change.site} in this network now; choose a place that is there")
-        if problem := _problem(change):
+        if problem := _problem(change, self._history_now().at_rest.inventory):
             raise Unsupported(f"{say(change)}: {problem}")
         state, what = self._state(), spot(change)
         for where, words in state.foreign:
@@ -303,7 +304,7 @@ class MemoryTarget:
                 raise Refused(f"ticket {active.ticket} holds that place already ({say(active.change)}); undo it first")
 
 
-def _problem(change: Change) -> str:
+def _problem(change: Change, inventory: Inventory) -> str:
     """What in the change's own words this network does not understand, or empty."""
     match change:
         case Filter() | Shape() if change.direction not in _DIRECTIONS:
@@ -312,8 +313,8 @@ def _problem(change: Change) -> str:
             return f"a verdict is one of {', '.join(_VERDICTS)}"
         case DnsAnswer() if change.mode not in _MODES:
             return f"a mode is one of {', '.join(_MODES)}"
-        case DaemonState() if change.daemon not in roles(change.site):
-            return f"the roles at {change.site} are {', '.join(roles(change.site)) or 'none'}"
+        case DaemonState() if change.daemon not in (known := roles(change.site, inventory)):
+            return f"the roles at {change.site} are {', '.join(known) or 'none'}"
         case ConntrackPressure() if change.limit < 0:
             return "a limit is not below zero"
         case _:
