@@ -12,7 +12,7 @@ from itertools import product
 
 import pytest
 
-from chaosnet.model.change import Change, DaemonState, DnsAnswer, Filter, LinkMtu, Match, Object, RouteMtu, Sysctl
+from chaosnet.model.change import Change, DaemonState, DnsAnswer, Filter, LinkMtu, Match, Object, Rewrite, RouteMtu, Sysctl
 from chaosnet.model.edge import Edge, State
 from chaosnet.model.endpoint import Endpoint, parse_endpoint
 from chaosnet.model.inventory import Inventory, Site, one
@@ -160,6 +160,28 @@ TROUBLES: dict[str, Trouble] = {
     ),
     "no such names": lambda i: (DnsAnswer(pod(i, "test/kube-system/kube-dns"), "nxdomain", "clusterset.local"),),
     "no DNS": lambda i: (DaemonState(pod(i, "prod/kube-system/kube-dns"), "dns"),),
+    "rules missing": lambda i: tuple(
+        Filter(node(i, f"{n.cluster}/{n.name}"), "ingress", Match(destinations=("10.96.1.123",)), "untrack")
+        for n in i.nodes
+        if n.role == "node"
+    ),
+    "source rewritten to nobody's": lambda i: (
+        Rewrite(node(i, "test/test-1"), Match(destinations=PROD, protocol="tcp"), "203.0.113.9"),
+    ),
+    "source rewritten to the node's": lambda i: (
+        Rewrite(node(i, "test/test-1"), Match(destinations=PROD, protocol="tcp"), node(i, "test/test-1").addresses[0]),
+    ),
+    "no backends": lambda i: (
+        Object("prod", "patch", "Deployment", "prod-ns", "orders", '{"spec": {"replicas": 0}}'),
+        Object("test", "patch", "Deployment", "shop", "cart", '{"spec": {"replicas": 0}}'),
+    ),
+    "selector that selects nobody": lambda i: (
+        Object("test", "patch", "Service", "shop", "cart", '{"spec": {"selector": {"app": "nobody"}}}'),
+    ),
+    "controller late": lambda i: (
+        DaemonState(node(i, "test/test-1"), "endpoints"),
+        Object("test", "patch", "Service", "shop", "cart", '{"spec": {"selector": {"app": "nobody"}}}'),
+    ),
     "node down": lambda i: (DaemonState(node(i, "prod/prod-1"), "node"),),
     "speaker stopped": lambda i: (DaemonState(node(i, "prod/prod-2"), "bird"),),
     "BGP blocked at the transit": lambda i: tuple(
