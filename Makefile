@@ -28,7 +28,7 @@ test: setup-test ## the checks, then every test that this machine can run
 	@status=0; $(MAKE) --no-print-directory --keep-going check || status=1; \
 	for python in .venv-3*/bin/python; do if [ -x $$python ]; then \
 	    $$python -m pytest -q -m chaostoolkit $(PYTEST_ARGS) || status=1; fi; done; \
-	$(BIN)/python -m pytest -m "not vm" $(PYTEST_ARGS) || status=1; \
+	$(BIN)/python -m pytest -m "not vm" -n 2 --dist loadfile $(PYTEST_ARGS) || status=1; \
 	if [ $$status != 0 ]; then echo "make test: something above failed" >&2; fi; exit $$status
 
 check: lint type arch ## lint, types and the rules of import

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 3
-"""More at once, and two busy cores make the edges of one run notice another."""
+AT_ONCE = 2
+"""More at once, beside the other test workers, and two busy cores make the edges of one run notice another."""
 
 
 @dataclass(frozen=True)
