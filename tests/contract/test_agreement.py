@@ -8,7 +8,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +35,9 @@ from chaosnet.model.question import (
     ServiceView,
 )
 from chaosnet.model.target import Target
+from chaosnet.shipped import default_lab
 from chaosnet.targets import open_target
-from chaosnet.targets.memory import fresh
+from chaosnet.targets.memory import fresh, open_network
 
 pytestmark = pytest.mark.lab
 
@@ -66,6 +69,7 @@ def edges(inventory: Inventory) -> tuple[Edge, ...]:
         name = f"{edge} {more or ''}".strip()
         found[name] = Edge(name, *parts, **more)  # type: ignore[arg-type]
 
+    some = inventory.services[-1]
     for source, service in product(workloads.values(), inventory.services):
         there = Endpoint("service", service.cluster, service.namespace, service.name)
         for port in service.ports:
@@ -76,16 +80,18 @@ def edges(inventory: Inventory) -> tuple[Edge, ...]:
                 add(source, there, "http", port.port, receive=3000)
                 add(source, there, "http", port.port, by_name=True)
             if port.name == "dns" and service.cluster == source.cluster:
-                add(source, there, "dns", port.port, query="prod-svc.prod-ns.svc.prod.clusterset.local")
+                add(source, there, "dns", port.port, query=f"{some.name}.{some.namespace}.svc.{some.cluster}.clusterset.local")
     for source, target in product(workloads.values(), workloads.values()):
         if source != target:
             add(source, target, "icmp")
             add(source, target, "tcp", 81)
+    nodes = [each for each in inventory.nodes if each.role == "node"]
+    nobody = str(ip_network(nodes[-1].pod_ranges[0])[250])
     for source in workloads.values():
-        add(source, parse_endpoint("ip:10.1.3.250", "edges"), "tcp", 8080)
-    for node in inventory.nodes:
-        if node.role == "node":
-            add(Endpoint("node", node.cluster, "", node.name), Endpoint("node", "prod", "", "transit-prod"), "bgp", 179)
+        add(source, Endpoint("ip", name=nobody), "tcp", 8080)
+    routers = [each for each in inventory.nodes if each.role == "router"]
+    for each, router in product(nodes, routers):
+        add(Endpoint("node", each.cluster, "", each.name), Endpoint("node", router.cluster, "", router.name), "bgp", 179)
     return tuple(found.values())
 
 
@@ -182,6 +188,10 @@ TROUBLES: dict[str, Trouble] = {
         DaemonState(node(i, "test/test-1"), "endpoints"),
         Object("test", "patch", "Service", "shop", "cart", '{"spec": {"selector": {"app": "nobody"}}}'),
     ),
+    "proxy moved": lambda i: (
+        Object("mixed", "patch", "Deployment", "ingress", "proxy",
+               json.dumps({"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": "kubenet-1"}}}}})),
+    ),
     "node down": lambda i: (DaemonState(node(i, "prod/prod-1"), "node"),),
     "speaker stopped": lambda i: (DaemonState(node(i, "prod/prod-2"), "bird"),),
     "BGP blocked at the transit": lambda i: tuple(
@@ -255,10 +265,31 @@ def trouble(pair: tuple[Target, Target], name: str) -> Iterator[Inventory]:
     finally:
         for target, record in zip(pair, records, strict=False):
             target.undo(ticket, record)
-            target.forget([pod(inventory, "test/shop/client")])
+            target.forget([Site("pod", p.cluster, p.namespace, p.name, p.node, p.addresses) for p in inventory.pods])
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+def test_nodes_that_enforce_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network of Cilium nodes and one kubenet node, with its proxies: at rest, and with a proxy on the wrong node."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    file = str(default_lab().with_name("mixed-cni.yaml"))
+    lab, memory = pair = open_target("lab", file), open_network(file)
+    try:
+        asked = edges(lab.inventory())
+        with trouble(pair, "nothing"):
+            assert differences(observed(lab, asked, 2), observed(memory, asked, 8)) == []
+        with trouble(pair, "proxy moved"):
+            asked = edges(lab.inventory())
+            assert lab.inventory() == memory.inventory()
+            deadline, unlike = time.monotonic() + 15, ["not asked"]
+            while unlike and time.monotonic() < deadline:
+                unlike = differences(observed(lab, asked, 2), observed(memory, asked, 8))
+            assert unlike == []
+    finally:
+        lab.close()
+        memory.close()
+
+
+@pytest.mark.parametrize("name", [name for name in TROUBLES if name != "proxy moved"])
 def test_the_same_trouble_gives_the_same_table(pair: tuple[Target, Target], name: str) -> None:
     lab, memory = pair
     with trouble(pair, name) as inventory:
