@@ -516,5 +516,10 @@ def test_an_edge_whose_end_is_gone_is_unknown(memory: MemoryTarget) -> None:
     assert "selects nothing" in answer.observations[0].detail
 
 
+def test_a_service_without_an_address_is_unresolved(memory: MemoryTarget, do) -> None:
+    do(Object("test", "patch", "Service", "shop", "cart", '{"spec": {"clusterIP": "None", "selector": {"app": "nobody"}}}'))
+    assert states(memory, "near", "small") == {"near": State.UNRESOLVED, "small": State.OPEN}
+
+
 def test_one_end_is_one(memory: MemoryTarget) -> None:
     assert one(memory.inventory(), parse_endpoint(CLIENT, "at")).node == "test-1"

@@ -127,6 +127,8 @@ class Answers:
 
     def _flow(self, edge: Edge) -> Flow:
         source, destination = self.attempts.ends(edge)
+        if not destination.addresses:
+            raise Unsupported(f"{destination} has no address to send to")
         transport = {"http": "tcp", "dns": "udp"}.get(edge.protocol, edge.protocol)
         return self.network.flow(source, destination.addresses[0], transport, edge.port, 0.0)
 

@@ -84,14 +84,14 @@ class Attempts:
     def __init__(self, network: Network, tally: Tally) -> None:
         self.network, self.tally = network, tally
         self._fates: dict[tuple[Flow, bool, int, bool], Fate] = {}
-        self._ends: dict[str, tuple[Site, Site]] = {}
+        self._ends: dict[Edge, tuple[Site, Site]] = {}
 
     def ends(self, edge: Edge) -> tuple[Site, Site]:
         """The sites at the ends of the edge.  Raises InputError or Refused where it has none or several."""
-        if edge.name not in self._ends:
+        if edge not in self._ends:
             inventory = self.network.inventory
-            self._ends[edge.name] = (one(inventory, edge.source, edge.name), one(inventory, edge.destination, edge.name))
-        return self._ends[edge.name]
+            self._ends[edge] = (one(inventory, edge.source, edge.name), one(inventory, edge.destination, edge.name))
+        return self._ends[edge]
 
     def observe(self, edge: Edge, at: float, timeout: float) -> Observation:
         """One attempt over ``edge`` at ``at``; whatever takes longer than ``timeout`` is timed out."""
@@ -108,6 +108,8 @@ class Attempts:
         source, destination = self.ends(edge)
         if edge.protocol == "bgp":
             return self._sessions_on_the_way(source, destination)
+        if not destination.addresses:
+            return Met(State.UNRESOLVED, 0.0, f"{destination} has no address")
         if edge.protocol == "dns":
             rcode, _, seconds, why = self.resolve(source, edge.query, destination.addresses[0], timeout, lots)
             states = {"NOERROR": State.OPEN, "TIMEOUT": State.TIMED_OUT, "REFUSED": State.REFUSED}
@@ -162,7 +164,7 @@ class Attempts:
             legs = [(True, 60), (False, 60)]
             legs += [(True, send + TCP_HEADERS)] if send else []
             legs += [(False, receive + TCP_HEADERS)] if receive else []
-        answering = self.network.listens(flow.pairs[-1][1][1], transport, flow.port)
+        answering = self.network.listens(flow.server, transport, flow.port)
         spent, server = 0.0, flow.way[-1]
         for number, (forth, size) in enumerate(legs):
             delivery = self._deliver(flow, forth, size, number == 0, timeout - spent, lots)
@@ -190,7 +192,7 @@ class Attempts:
                 return Delivery("arrived", "", spent + (payload * 8 / rate if rate else 0.0))
             if what.end == "too big" and flow.protocol != "icmp":
                 size = self.fate(flow, forth, size, new).mtu
-                self.tally.learned[key(sender), flow.pairs[-1 if forth else 0][1 if forth else 0][1 if forth else 0]] = size
+                self.tally.learned[key(sender), flow.server if forth else flow.client] = size
             elif tcp and size > _PROBING_SIZE and self.network.sysctl(sender, "net.ipv4.tcp_mtu_probing") == "1":
                 spent, size = spent + _PROBING_SECONDS, _PROBING_SIZE
             elif tcp and not what.certain and spent + pause < left:

@@ -46,6 +46,16 @@ class Flow:
     dead_end: str = ""
     refused: bool = False
 
+    @property
+    def client(self) -> str:
+        """The address that it is sent from."""
+        return self.pairs[0][0][0]
+
+    @property
+    def server(self) -> str:
+        """The address that it ends at, translated."""
+        return self.pairs[-1][1][1]
+
 
 def session(one: Site, other: Site) -> Session:
     """The BGP session of two speakers."""
