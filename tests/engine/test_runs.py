@@ -30,7 +30,9 @@ def test_a_run_is_there_while_its_process_is() -> None:
     assert list(runs.running()) == []
 
 
-@pytest.mark.parametrize("pid", [-1, 0, 1, True, "1", None, -os.getpid(), 2**70])
+@pytest.mark.parametrize(
+    "pid", [-1, 0, 1, True, "1", None, -os.getpid(), 2**70], ids=["-1", "0", "1", "True", "text", "None", "group", "huge"]
+)
 def test_a_record_with_an_odd_process_is_swept(pid: object) -> None:
     path = written(pid=pid)
     assert list(runs.running()) == []

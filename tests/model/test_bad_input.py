@@ -94,21 +94,21 @@ def test_there_are_more_than_two_hundred() -> None:
     assert len(CASES) + len(BAD_FIELDS) + len(BAD_EDGES) + len(BAD_PLACES) > 200
 
 
-@pytest.mark.parametrize("text", CASES, ids=lambda value: ascii(value)[:30])
+@pytest.mark.parametrize("text", CASES, ids=lambda value: ascii(value).partition(" at 0x")[0][:30])
 def test_no_endpoint(text: object) -> None:
     with pytest.raises(InputError) as caught:
         parse_endpoint(text, "edges.upload.from")
     one_sentence(caught.value, "edges.upload.from: ")
 
 
-@pytest.mark.parametrize("fields", BAD_FIELDS, ids=lambda value: ascii(value)[:40])
+@pytest.mark.parametrize("fields", BAD_FIELDS, ids=lambda value: ascii(value).partition(" at 0x")[0][:40])
 def test_no_edge_with_such_a_field(fields: dict[object, object]) -> None:
     with pytest.raises(InputError) as caught:
         parse_edge("upload", GOOD | fields, "edges")
     one_sentence(caught.value, "edges.upload")
 
 
-@pytest.mark.parametrize("fields", BAD_EDGES, ids=lambda value: ascii(value)[:30])
+@pytest.mark.parametrize("fields", BAD_EDGES, ids=lambda value: ascii(value).partition(" at 0x")[0][:30])
 def test_no_edge_at_all(fields: object) -> None:
     with pytest.raises(InputError) as caught:
         parse_edge("upload", fields, "edges")
@@ -118,7 +118,7 @@ def test_no_edge_at_all(fields: object) -> None:
 PLACES = ("hop:upload/source-node", "link:a--b", "transit:x")
 
 
-@pytest.mark.parametrize("text", [*BAD_PLACES, *(t for t in CASES if t not in PLACES)], ids=lambda v: ascii(v)[:30])
+@pytest.mark.parametrize("text", [*BAD_PLACES, *(t for t in CASES if t not in PLACES)], ids=lambda v: ascii(v).partition(" at 0x")[0][:30])
 def test_no_place(text: object) -> None:
     with pytest.raises(InputError) as caught:
         parse_place(text, "shrink_mtu.at")
