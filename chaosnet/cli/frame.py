@@ -122,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status if isinstance(status, int) else 0
     except ChaosnetError as error:
         return _say(str(error), error.exit)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_USAGE
     except click.ClickException as error:
         return _say(_usage(error), EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):

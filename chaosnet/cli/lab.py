@@ -209,7 +209,7 @@ def graph(lab: str, output: str) -> None:
 @click.option("--to", "destination", default="", metavar="ENDPOINT", help="And where it ends: a pod, a node or a Service.")
 @click.option("--at", "points", multiple=True, metavar="POINT", help="Only there: source-pod, source-node, transit:NAME, ...")
 @click.option("--filter", "expression", default="", help="Which packets, as tcpdump has it: 'tcp port 8080'.")
-@click.option("--seconds", default=0.0, help="How long; until Ctrl-C if not given.")
+@click.option("--seconds", type=click.FloatRange(0.0, 86400.0), default=0.0, help="How long; until Ctrl-C if not given.")
 @click.option("-w", "--write", "path", default="capture.pcapng", metavar="FILE", help="Where the packets go.")
 def capture(
     lab: str,

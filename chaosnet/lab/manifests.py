@@ -17,6 +17,7 @@ from chaosnet.lab.kinds import Manifest
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _LARGEST = 64 * 2**20
+_DEEPEST = 200
 # libyaml's loader is about ten times as fast; a PyYAML built without it has only the other one.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -49,9 +50,19 @@ class _Loader(_Base):  # type: ignore[misc]
         return built
 
 
+def check_depth(text: str | bytes) -> None:
+    """RecursionError for YAML nested beyond all use: libyaml's composer would overflow the C stack, which nobody can catch."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Base):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError
+
+
 def load_yaml(text: str | bytes, place: str) -> list[Any]:
     """Every document of YAML ``text``; InputError names ``place``, the line and what is wrong there."""
     try:
+        check_depth(text)
         return list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -120,6 +131,8 @@ def _files(path: Path) -> list[Path]:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe may never end
+            raise InputError(str(path), "this is no regular file", "name a manifest")
         with path.open("rb") as file:
             text = file.read(_LARGEST + 1)
     except OSError as error:

@@ -17,6 +17,7 @@ from chaosnet.lab.topology import CNIS, OVERLAYS, VXLAN_OVERHEAD, Bgp, Cluster, 
 from chaosnet.model import units
 
 _MOST_NODES = 250
+_LARGEST = 4 * 2**20
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,40}[a-z0-9])?", re.ASCII)
 _DOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 # Link-local and reserved space: no host of a lab lives there.
@@ -27,9 +28,14 @@ def load(path: Path | str) -> Topology:
     """The topology in a file; InputError where it cannot be read or built."""
     path = Path(path)
     try:
-        text = path.read_bytes()
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe may never end
+            raise InputError(str(path), "this is no regular file", "name a topology file")
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1)
     except OSError as error:
         raise InputError(str(path), f"the topology file cannot be read: {error.strerror}", "check the path") from None
+    if len(text) > _LARGEST:
+        raise InputError(str(path), f"it is larger than {_LARGEST >> 20} MB", "a topology is a few kilobytes")
     return parse(text, str(path))
 
 

@@ -4,6 +4,7 @@ chaostoolkit's own validation comes last, for what only it knows; what we have s
 """
 
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -159,9 +160,10 @@ def _variables(value: object, path: Path_) -> Iterator[tuple[Path_, str]]:
 
 def _seconds(value: object) -> float:
     try:
-        return max(0.0, float(value)) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
-    except ValueError:
+        seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
         return 0.0
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
 
 
 def _chaostoolkit(source: Source) -> None:

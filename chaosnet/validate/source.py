@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import yaml
 
+from chaosnet.lab.manifests import check_depth
+
 Path_ = tuple[str | int, ...]
 
 _LARGEST = 4 * 2**20
@@ -102,6 +104,7 @@ def read(path: str) -> Source:
 
 def _parse(source: Source, text: str) -> None:
     try:
+        check_depth(text)
         nodes = list(yaml.compose_all(text, Loader=_Loader))
         present = [node for node in nodes if node is not None and node.tag != "tag:yaml.org,2002:null"]
         first = present[0].value if present and isinstance(present[0], yaml.MappingNode) else ()

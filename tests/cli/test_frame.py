@@ -205,3 +205,22 @@ def test_bash_completes_commands_and_options() -> None:
 def test_the_bash_script_is_bash(capfd: pytest.CaptureFixture[str]) -> None:
     script = subprocess.run([BIN / "chaosnet", "completion", "bash"], capture_output=True, text=True, check=True).stdout
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert frame.main(["lab"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Commands:\n  capture" in said.err
+
+
+def test_what_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    for words in (["status"], ["undo", "--all"], ["panic", "--yes"]):
+        assert frame.main(words) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert "annot be" in said[0]

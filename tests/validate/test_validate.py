@@ -1,7 +1,10 @@
 """Everything wrong is found and said in a sentence; everything right is left alone; nothing ever ends in a traceback."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ import yaml
 from chaosnet import shipped
 from chaosnet.cli import frame
 from chaosnet.errors import InputError
+from chaosnet.lab import manifests, topology_file
+from chaosnet.lab.manifests import load_yaml
 from chaosnet.validate import first_problem, problems
 
 _spec = util.spec_from_file_location("mutants", Path(__file__).with_name("mutants.py"))
@@ -25,6 +30,8 @@ WRONG = [
     *(("topology", *each) for each in mutants.topologies()),
     *(("manifest", *each) for each in mutants.manifests()),
 ]
+
+MTU = shipped.experiments() / "incidents" / "mtu-black-hole.yaml"
 
 
 def sentences(path: Path) -> list[str]:
@@ -95,6 +102,38 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_bytes(b"title: \xff\xfe")
     assert "not UTF-8" in sentences(path)[0]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 5_000, "- " * 5_000 + "a", "title: " + "[" * 300 + "]" * 300])
+def test_nesting_that_would_overflow_the_stack(tmp_path: Path, text: str) -> None:
+    # In a process of its own: what this guards against is a segmentation fault.
+    file = tmp_path / "deep.yaml"
+    file.write_text(text)
+    words = [sys.executable, "-m", "chaosnet", "validate", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "nest" in done.stderr
+    with pytest.raises(InputError, match="nest"):
+        load_yaml(text, "here")
+
+
+@pytest.mark.parametrize("pause", ["1e400", ".inf", "-.inf", ".nan", "1" + "0" * 400])
+def test_a_pause_without_end(tmp_path: Path, pause: str) -> None:
+    file = tmp_path / "pause.yaml"
+    file.write_text(MTU.read_text().replace("pauses: {after: 6}", f"pauses: {{after: {pause}}}"))
+    assert any("is not a number of seconds" in str(problem) for problem in problems(str(file)))
+
+
+def test_a_lab_that_is_a_device(tmp_path: Path) -> None:
+    file = tmp_path / "device.yaml"
+    file.write_text(MTU.read_text().replace("../labs/two-clusters.yaml", "/dev/zero"))
+    assert any("this is no regular file" in str(problem) for problem in problems(str(file)))
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="this is no regular file"):
+        topology_file.load(pipe)
+    with pytest.raises(InputError, match="this is no regular file"):
+        manifests.load([pipe])
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
