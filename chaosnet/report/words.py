@@ -142,7 +142,8 @@ def route(edge: EdgeRecord) -> str:
 
 def expectation(edge: EdgeRecord) -> str:
     """What the experiment expects of the edge: must break, may change or must hold."""
-    return {"break": "must break", "open": "must open", "shut": "must stay shut", "may": "may change"}.get(edge.expected, "must hold")
+    words = {"break": "must break", "open": "must open", "shut": "must stay shut", "may": "may change"}
+    return words.get(edge.expected, "must hold")
 
 
 def hit(record: RunRecord) -> frozenset[str]:
