@@ -11,12 +11,11 @@ import pytest
 
 from chaosnet.shipped import experiments
 
-EXPERIMENT = experiments() / "incidents" / "mtu-black-hole.yaml"
 
-
-def run(folder: Path, *more: str) -> tuple[int, dict[str, Any]]:
+def run(folder: Path, incident: str, *more: str) -> tuple[int, dict[str, Any]]:
     """``chaosnet run --json`` on the in-memory target: exit status and document."""
-    words = [str(Path(sys.executable).with_name("chaosnet")), "run", str(EXPERIMENT), "--target", "memory", "--json"]
+    file = str(experiments() / "incidents" / f"{incident}.yaml")
+    words = [str(Path(sys.executable).with_name("chaosnet")), "run", file, "--target", "memory", "--json"]
     done = subprocess.run(
         [*words, "--out", str(folder / "out"), *more],
         env=os.environ | {"XDG_STATE_HOME": str(folder / "state")},
@@ -31,7 +30,7 @@ def run(folder: Path, *more: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.slow
 def test_the_black_hole_passes(tmp_path: Path) -> None:
-    status, document = run(tmp_path)
+    status, document = run(tmp_path, "mtu-black-hole")
     assert (status, document["verdict"]) == (0, "pass")
     (fault,) = document["faults"]
     assert fault["proven"]
@@ -40,7 +39,7 @@ def test_the_black_hole_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_without_the_fault_is_inconclusive(tmp_path: Path) -> None:
-    status, document = run(tmp_path, "--placebo")
+def test_without_the_fault_it_is_inconclusive(tmp_path: Path) -> None:
+    status, document = run(tmp_path, "dns-down", "--placebo")
     assert (status, document["verdict"]) == (3, "inconclusive")
     assert not document["faults"][0]["proven"]
