@@ -253,6 +253,19 @@ def test_doing_needs_an_armed_fuse_that_knows_the_way_back(small_lab):
     small_lab(body)
 
 
+def test_a_dead_client_s_late_request_finds_the_door_shut(small_lab):
+    async def body(net: Net) -> None:
+        change = one_of_each(net)["Filter"]
+        undo = net.executor.prepare(TICKET, change)
+        net.executor.undo(TICKET, [undo])  # by whoever drained the ledger; the fuse had never been armed
+        with pytest.raises(Refused, match="is over"):
+            net.executor.arm(TICKET, [undo], 60)
+        with pytest.raises(Refused, match="not armed"):
+            net.executor.do(TICKET, change, undo)
+
+    small_lab(body)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("Filter", "Rewrite", "ConntrackPressure")])
 def test_two_faults_do_not_hold_the_same_thing(small_lab, kind):
     async def body(net: Net) -> None:

@@ -196,11 +196,12 @@ class Executor:
                 failures.append(error)
         if failures:
             raise failures[0]
-        if armed is not None:
-            armed.over = True
-            if armed.timer is not None:
-                armed.timer.cancel()
-                armed.timer = None
+        # One that was never armed is over too: what its dead client had still asked for must find the door shut.
+        armed = self._tickets.setdefault(ticket, Armed(tuple(undo), 0.0))
+        armed.over = True
+        if armed.timer is not None:
+            armed.timer.cancel()
+            armed.timer = None
         self._prune()
 
     def _quiet(self, armed: Armed | None) -> None:
