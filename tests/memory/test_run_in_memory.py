@@ -40,6 +40,6 @@ def test_the_black_hole_passes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_the_fault_it_is_inconclusive(tmp_path: Path) -> None:
-    status, document = run(tmp_path, "dns-down", "--placebo")
+    status, document = run(tmp_path, "prod-loses-test", "--placebo")
     assert (status, document["verdict"]) == (3, "inconclusive")
     assert not document["faults"][0]["proven"]
