@@ -94,6 +94,11 @@ def _programs() -> Iterator[Check]:
         yield Check("libnftables", True, "loads", "the lab and its faults", essential=True)
     except OSError as error:
         yield Check("libnftables", False, str(error), "the lab and its faults", f"{_APT} libnftables1", True)
+    named = Path("/etc/protocols").is_file()
+    yield Check(
+        "protocol names", named, "/etc/protocols" if named else "there is no /etc/protocols",
+        "Services and faults that name a protocol: nft knows them by number only", "" if named else f"{_APT} netbase", True,
+    )  # fmt: skip
     for name, (needed, essential) in _PROGRAMS.items():
         try:
             yield Check(name, True, program(name), needed, essential=essential)
