@@ -79,6 +79,9 @@ def _run(facts: Facts) -> Iterable[Finding]:
         yield Finding(INCONCLUSIVE, "run", f"the run was cut short: {facts.cut_short}")
     if not facts.faults and not (facts.baseline or facts.refused or facts.cut_short):
         yield Finding(INCONCLUSIVE, "effect", "no fault was injected, so nothing was shown")
+    if facts.faults and not facts.hypothesis.stated and not any(s.declared and s.expected != "may" for s in facts.edges):
+        claim = "declare an edge that must break or hold, or a steady-state hypothesis"
+        yield Finding(INCONCLUSIVE, "scope", f"the experiment claims nothing that could turn out wrong; {claim}")
 
 
 def _effects(faults: Sequence[FaultRun]) -> Iterable[Finding]:
@@ -87,6 +90,8 @@ def _effects(faults: Sequence[FaultRun]) -> Iterable[Finding]:
         if not fault.proven:
             why = next((p.reading.sentence for p in fault.proofs if p.reading and not p.reading.ok), "it was not measured")
             yield Finding(INCONCLUSIVE, "effect", f"{name}: its effect was not proven: {why}")
+        elif fault.fuse_blown and fault.held:
+            yield Finding(INCONCLUSIVE, "effect", f"{name}: its fuse of {fault.ticket.fuse:g} s went off before the undo")
         elif fault.lost or not fault.held:
             yield Finding(INCONCLUSIVE, "effect", f"{name}: its effect did not hold until undo: {fault.lost or 'not measured'}")
         else:

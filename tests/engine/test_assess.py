@@ -41,6 +41,16 @@ def _lost(facts: Facts) -> Facts:
     return facts
 
 
+def _blown(facts: Facts) -> Facts:
+    facts.faults[0].fuse_blown = True
+    return facts
+
+
+def _claimless(facts: Facts) -> Facts:
+    edges = (Seen("upload", True, "may", BROKE), Seen("own", False, "hold", STEADY))
+    return dataclasses.replace(facts, edges=edges, hypothesis=Hypothesis())
+
+
 def _edge(name: str, **changes: object) -> Callable[[Facts], Facts]:
     def change(facts: Facts) -> Facts:
         edges = tuple(
@@ -61,6 +71,8 @@ def _facts(**changes: object) -> Callable[[Facts], Facts]:
     [
         (_unproven, Outcome.INCONCLUSIVE, "not proven"),
         (_lost, Outcome.INCONCLUSIVE, "did not hold until undo"),
+        (_blown, Outcome.INCONCLUSIVE, "its fuse of 60 s went off"),
+        (_claimless, Outcome.INCONCLUSIVE, "claims nothing"),
         (_facts(faults=()), Outcome.INCONCLUSIVE, "no fault was injected"),
         (_facts(cut_short="SIGTERM was received"), Outcome.INCONCLUSIVE, "cut short"),
         (_facts(baseline="small is timed out"), Outcome.INCONCLUSIVE, "small is timed out"),
