@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaosnet.engine.ledger import state_folder, writable
+from chaosnet.errors import Refused
 
 HALTED = "halted"
 
@@ -63,6 +64,17 @@ def running() -> Iterator[RunningRun]:
             yield run
         else:
             path.unlink(missing_ok=True)
+
+
+def refuse_company(run: RunningRun) -> None:
+    """Refused where another process's run went on there before: two would watch, and blame, each other's faults."""
+    for other in running():
+        same = (other.target, other.ref) == (run.target, run.ref) and other.pid != run.pid
+        if same and (other.started, other.run) < (run.started, run.run):
+            raise Refused(
+                f"the run {other.run} ({other.title}) goes on on {run.target} {run.ref}; wait for it, or stop it with "
+                f"chaosnet halt {other.run}"
+            )
 
 
 def halt(out: Path, by: str) -> None:

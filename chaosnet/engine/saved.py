@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from chaosnet.engine.session import Session
 
 FILE = "session.json"
-_AS_IT_IS = ("run", "start", "wall", "placebo", "extensions", "hypothesis_title", "probes", "refused", "baseline_unmet")
+_AS_IT_IS = (
+    "run", "start", "wall", "placebo", "extensions", "hypothesis_title", "probes", "refused", "baseline_unmet",
+    "since",
+)  # fmt: skip
 
 
 def save(session: "Session") -> None:

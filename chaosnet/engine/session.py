@@ -89,17 +89,21 @@ class Session:
     refused: str = ""
     baseline_unmet: str = ""
     exit_hint: int = 0
+    since: int = 0
     _samples: dict[str, list[Observation]] = field(default_factory=dict)
     _cursor: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     _pods: frozenset[tuple[str, ...]] = frozenset()
 
+    def __post_init__(self) -> None:
+        self._cursor = self.since
+
     @classmethod
     def open(cls, target: Target, experiment: Mapping[str, Any], file: str, out: Path, placebo: bool = False) -> "Session":
         """Begin a run: settle the target, make the edges concrete, start the sampler, take the snapshot.
 
-        Raises InputError for a wrong chaosnet block or edges that select nothing, TargetError where the target does not
-        become ready.
+        Raises InputError for a wrong chaosnet block or edges that select nothing, Refused where another run goes on there,
+        TargetError where the target does not become ready.
         """
         spec = parse_spec(experiment, file)
         tags = tuple(str(tag) for tag in experiment.get("tags") or ())
@@ -108,17 +112,29 @@ class Session:
         blocks = json.loads(json.dumps(experiment.get("extensions") or []))
         session = cls(target, spec, about, out, secrets.token_hex(4), time.monotonic(), time.time(), placebo, blocks)
         pid = int(os.environ.get("CHAOSNET_SUPERVISOR") or os.getpid())
-        runs.register(runs.RunningRun(session.run, pid, about.title, str(out.resolve()), target.name, target.ref, session.wall))
-        session.say("opened", target=target.name, ref=target.ref, run=session.run, placebo=placebo)
-        target.settle(SETTLE_SECONDS)
-        session.watching = watched(spec, target.inventory(), f"{Path(file).name or 'experiment'}: extensions.chaosnet.edges")
-        stated = experiment.get("steady-state-hypothesis") or {}
-        session.hypothesis, session.hypothesis_title = Hypothesis(stated=bool(stated)), str(stated.get("title", ""))
-        session.before = dict(target.snapshot())
-        target.watch([item.edge for item in session.watching], spec.interval, spec.timeout)
-        session.say("ready", edges=len(session.watching), declared=sum(bool(w.declared) for w in session.watching))
-        session.save()
+        run = runs.RunningRun(session.run, pid, about.title, str(out.resolve()), target.name, target.ref, session.wall)
+        runs.register(run)
+        try:
+            runs.refuse_company(run)
+            session._begin(experiment)
+        except BaseException:
+            runs.unregister(session.run)
+            raise
         return session
+
+    def _begin(self, experiment: Mapping[str, Any]) -> None:
+        target, spec, file = self.target, self.spec, self.about.file
+        self.say("opened", target=target.name, ref=target.ref, run=self.run, placebo=self.placebo)
+        target.settle(SETTLE_SECONDS)
+        self.watching = watched(spec, target.inventory(), f"{Path(file).name or 'experiment'}: extensions.chaosnet.edges")
+        stated = experiment.get("steady-state-hypothesis") or {}
+        self.hypothesis, self.hypothesis_title = Hypothesis(stated=bool(stated)), str(stated.get("title", ""))
+        self.before = dict(target.snapshot())
+        target.watch([item.edge for item in self.watching], spec.interval, spec.timeout)
+        # On a network that stays, what an earlier run's watch had seen is none of this run's.
+        self.since = self._cursor = target.samples(0)[0]
+        self.say("ready", edges=len(self.watching), declared=sum(bool(w.declared) for w in self.watching))
+        self.save()
 
     # -- what activities use -------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """A whole session on the in-memory network: what passes, and every way it must not."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Any
 import pytest
 
 from chaosnet.engine import runs, saved
+from chaosnet.engine.runs import RunningRun, register, running
+from chaosnet.engine.saved import resume
 from chaosnet.engine.session import Session, make_current
 from chaosnet.errors import BaselineNotMet, InputError, NotProven, Refused
 from chaosnet.faults.mtu import shrink_mtu
@@ -186,3 +190,34 @@ def test_two_drills_do_not_meet_on_one_target(opened: Opener, tmp_path: Path) ->
 def test_edges_that_select_nothing_end_the_run_before_it_begins(opened: Opener) -> None:
     with pytest.raises(InputError, match="selects nothing"):
         opened(edges={"lost": {"from": "test/shop/nobody", "to": "svc:prod/prod-ns/prod-svc", "port": 8080}}, **{"break": []})
+
+
+def test_what_an_earlier_run_on_the_network_saw_is_not_this_one_s(opened: Opener, tmp_path: Path) -> None:
+    session = opened()
+    black_hole()
+    session.close_out()
+    later = Session.open(session.target, {"title": "later", "extensions": list(session.extensions)}, "", tmp_path / "later")
+    make_current(later)
+    later.require_baseline()
+    assert min(sample.at for item in later.watching for sample in later.samples_of(item.edge.name)) >= later.start
+    again = resume(session.target, later.out)
+    record = again.close_out(cut_short="it was killed")
+    assert min(sample[0] for edge in record["edges"] for sample in edge["samples"]) >= 0
+
+
+def test_a_second_run_on_a_network_is_refused_before_it_watches(opened: Opener, tmp_path: Path) -> None:
+    session = opened()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        first = RunningRun("aaaa1111", other.pid, "first", str(tmp_path), session.target.name, session.target.ref, 1.0)
+        register(first)
+        with pytest.raises(Refused, match="the run aaaa1111 .first. goes on on memory"):
+            Session.open(session.target, {"title": "second"}, "", tmp_path / "second")
+        assert "second" not in {run.title for run in running()}
+        other.communicate()
+    Session.open(session.target, {"title": "third"}, "", tmp_path / "third")
+
+
+def test_a_run_that_could_not_begin_is_not_going_on(opened: Opener) -> None:
+    with pytest.raises(InputError):
+        opened(edges={"lost": {"from": "test/shop/nobody", "to": "svc:prod/prod-ns/prod-svc", "port": 8080}}, **{"break": []})
+    assert list(running()) == []
