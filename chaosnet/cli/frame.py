@@ -137,6 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # what write(2) says has no name of a file
+            return _say(f"{error.strerror}; make room, or name another folder by --out or XDG_STATE_HOME", EXIT_INTERNAL)
         if error.filename is None or error.errno not in _PLACES:
             return _say(_crash(error), EXIT_INTERNAL)
         return _say(f"{error.filename}: {error.strerror}; choose another place, or make room or permit it there", EXIT_USAGE)

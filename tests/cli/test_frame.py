@@ -214,6 +214,18 @@ def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[
     assert "Commands:\n  capture" in said.err
 
 
+def test_a_full_disk_is_no_mystery(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> None:
+        with open("/dev/full", "w") as file:
+            file.write("x")
+
+    monkeypatch.setattr("chaosnet.cli.status.survey", full)
+    assert frame.main(["status"]) == 5
+    assert capsys.readouterr().err == (
+        "chaosnet: No space left on device; make room, or name another folder by --out or XDG_STATE_HOME\n"
+    )
+
+
 def test_what_cannot_be_written_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
