@@ -96,7 +96,7 @@ class Ledger:
         except FileNotFoundError:
             known = ", ".join(ticket.id for ticket in self.open()) or "none"
             raise InputError("ticket", f"there is no open ticket {ticket_id!r}", f"open are: {known}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, ChaosnetError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, ChaosnetError) as error:
             raise InputError(str(path), f"this ticket cannot be read ({error})", "see it, then run chaosnet panic") from None
 
     def open(self, run: str = "") -> Iterator[Ticket]:

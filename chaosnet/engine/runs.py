@@ -58,12 +58,17 @@ def running() -> Iterator[RunningRun]:
             run = RunningRun(**json.loads(path.read_text(encoding="utf-8")))
             _check(run)
         except (ValueError, TypeError, OSError):
-            path.unlink(missing_ok=True)
+            _sweep(path)
             continue
         if _born(run.pid) == run.born:
             yield run
         else:
-            path.unlink(missing_ok=True)
+            _sweep(path)
+
+
+def _sweep(path: Path) -> None:
+    with suppress(OSError):  # what cannot be swept must not keep anybody from halting a run
+        path.unlink(missing_ok=True)
 
 
 def refuse_company(run: RunningRun) -> None:

@@ -96,6 +96,14 @@ def test_a_ledger_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     assert [path.name for path in ledger.folder.iterdir()] == ["abcdefghij.json"]
 
 
+def test_a_folder_among_the_tickets_is_in_nobody_s_way(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.write(ticket())
+    (ledger.folder / "bbbbbbbbbb.json").mkdir()
+    assert [one.id for one in ledger.open()] == ["abcdefghij"]
+    assert [path.stem for path in ledger.unreadable()] == ["bbbbbbbbbb"]
+
+
 def test_an_audit_that_cannot_be_written_stops_no_undo(tmp_path: Path, memory: MemoryTarget) -> None:
     ledger = Ledger(tmp_path)
     ledger.audit_file.mkdir()

@@ -52,6 +52,12 @@ def test_what_is_no_record_is_swept(text: str) -> None:
     assert not path.exists()
 
 
+def test_a_folder_among_the_records_is_in_nobody_s_way() -> None:
+    runs.register(MINE)
+    (state_folder() / "runs" / "folder.json").mkdir()
+    assert [run.run for run in runs.running()] == ["abcd1234"]
+
+
 def test_a_run_whose_folder_is_gone_can_be_halted(tmp_path: Path) -> None:
     runs.halt(tmp_path / "gone", "me")
     assert runs.halted(tmp_path / "gone") == ""

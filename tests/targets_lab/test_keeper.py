@@ -212,6 +212,19 @@ def test_what_is_wrong_with_a_topology_comes_from_the_keeper_as_it_is(tmp_path: 
     assert labs() == ()
 
 
+def test_a_file_in_the_place_of_the_socket_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "chaosnet").write_text("")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(Refused, match="is not a folder of yours alone"):
+        running.socket_folder()
+
+
+def test_a_folder_among_the_records_hides_no_lab(start: Start) -> None:
+    name = start().ref
+    (running.labs_folder() / "folder.json").mkdir()
+    assert name in {lab.name for lab in running.running()}
+
+
 def test_nonsense_on_the_socket_is_answered_and_survived(start: Start) -> None:
     target = start()
     for nonsense in (

@@ -55,7 +55,8 @@ def socket_folder() -> Path:
     given = Path(base)
     ours = os.path.isabs(base) and given.is_dir() and given.stat().st_uid == os.getuid()
     folder = given / "chaosnet" if ours else Path("/tmp") / f"chaosnet-{os.getuid()}"
-    folder.mkdir(exist_ok=True, mode=0o700)
+    with suppress(FileExistsError):  # not a folder: said below
+        folder.mkdir(exist_ok=True, mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise Refused(f"{folder} is not a folder of yours alone (mode 0700), so no lab puts its socket there; remove it")
@@ -175,7 +176,8 @@ def find(name: str, place: Home | None = None) -> Running | None:
             return _parse(os.pread(record, 65536, 0))
         # Nobody holds it: its keeper is dead.  We hold the lock, so no new keeper can be in the middle of taking it.
         for stale in (place.socket(name), place.record(name)):
-            stale.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder, say: nothing of ours, and in nobody's way
+                stale.unlink(missing_ok=True)
         return None
     finally:
         os.close(record)
