@@ -171,7 +171,7 @@ def _usage(error: click.ClickException) -> str:
 def _crash(error: Exception) -> str:
     """Write the traceback to a file; the sentence that names it."""
     summary = f"internal error, {type(error).__name__}: {error}"[:500]
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "chaosnet"
+    state = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")) / "chaosnet"
     name = f"crash-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     for folder in (state, Path(tempfile.gettempdir())):
         try:

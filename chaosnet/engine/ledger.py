@@ -26,7 +26,10 @@ _ID = re.compile(r"[a-z0-9]{10}", re.ASCII)
 def state_folder() -> Path:
     """``$XDG_STATE_HOME/chaosnet``, by default ``~/.local/state/chaosnet`` (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "chaosnet"
+    try:
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "chaosnet"
+    except RuntimeError:  # a user without an entry in passwd(5), as in many containers
+        raise InputError("HOME", "this user has no home folder", "set HOME or XDG_STATE_HOME to a folder of yours") from None
 
 
 def owner() -> str:

@@ -236,3 +236,15 @@ def test_what_cannot_be_written_is_one_sentence(
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
         assert "annot be" in said[0]
+
+
+@pytest.mark.parametrize("words", [["status"], ["undo", "--all"], ["halt"], ["lab", "ls"], ["lab", "up"], ["doctor"]])
+def test_a_user_without_a_home_is_told(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # as in a container: no such user in passwd(5)
+    assert frame.main(words) == 2
+    said = "HOME: this user has no home folder; set HOME or XDG_STATE_HOME to a folder of yours"
+    assert capsys.readouterr().err == f"chaosnet: {said}\n"

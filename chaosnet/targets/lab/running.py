@@ -36,7 +36,10 @@ class Running:
 def labs_folder() -> Path:
     """Where records are: ``$XDG_STATE_HOME/chaosnet/labs`` (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_STATE_HOME", "")
-    folder = (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "chaosnet" / "labs"
+    try:
+        folder = (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "chaosnet" / "labs"
+    except RuntimeError:  # a user without an entry in passwd(5), as in many containers
+        raise InputError("HOME", "this user has no home folder", "set HOME or XDG_STATE_HOME to a folder of yours") from None
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
