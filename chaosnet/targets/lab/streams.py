@@ -39,7 +39,7 @@ from chaosnet.targets.lab.sockets import (
     ping_socket,
 )
 
-_GRACE, _QUIET = 1.0, 0.25
+_GRACE, _QUIET, _STEP = 1.0, 0.25, 0.01
 _CHUNK = b"." * (1 << 17)
 _ENDLESS = 10**14
 _ids = count(1)
@@ -114,11 +114,18 @@ class _Stream:
             await asyncio.sleep(max(0.0, began + len(self._sent) / rate - monotonic()))
 
     async def settle(self) -> None:
-        """Wait for stragglers: until it has been quiet for several round trips, and no longer than a second."""
-        until = monotonic() + _GRACE
+        """Wait for stragglers: until it has been quiet for several round trips, and no longer than a second.
+
+        A pause of this process is not quiet: what came meanwhile has yet to be read, and echoed by the far end.
+        """
         quiet = max(_QUIET, 4 * max(self._trips.values(), default=_GRACE))
-        while len(self._trips) < len(self._sent) and monotonic() < min(until, self._heard + quiet):
-            await asyncio.sleep(0.01)
+        waited = silent = 0.0
+        while len(self._trips) < len(self._sent) and waited < _GRACE and silent < quiet:
+            began, heard = monotonic(), self._heard
+            await asyncio.sleep(_STEP)
+            step = min(monotonic() - began, 3 * _STEP)
+            waited += step
+            silent = silent + step if heard == self._heard else 0.0
 
     def close(self) -> None:
         """Close the sockets and drop the tally."""
