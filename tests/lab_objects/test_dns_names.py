@@ -63,7 +63,7 @@ def test_only_names_get_into_the_text(name: str) -> None:
 
 def test_dnsmasq_takes_the_settings(tmp_path: Path) -> None:
     if shutil.which("dnsmasq") is None:
-        pytest.skip("dnsmasq is not installed")
+        pytest.skip("this machine has no dnsmasq")
     file = tmp_path / "dnsmasq.conf"
     file.write_text(dns.settings({"a": "cluster.local", "b": "other.example"}))
     done = subprocess.run(["dnsmasq", "--test", f"--conf-file={file}"], capture_output=True, text=True, check=False)

@@ -45,7 +45,7 @@ def test_a_proxy_in_front_of_nothing_is_refused(store: Store, service: str) -> N
 
 def test_haproxy_takes_the_file(store: Store, tmp_path: Path) -> None:
     if shutil.which("haproxy") is None:
-        pytest.skip("haproxy is not installed")
+        pytest.skip("this machine has no haproxy")
     for number, text in enumerate(proxies.configurations(store).values()):
         file = tmp_path / f"{number}.cfg"
         file.write_text(text)

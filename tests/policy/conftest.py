@@ -64,9 +64,9 @@ class Child:
 def child() -> Iterator[Child]:
     """The network, once for all tests."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
-        pytest.skip("needs unshare (util-linux) and ip (iproute2)")
+        pytest.skip("this machine has no unshare (util-linux) or no ip (iproute2)")
     if subprocess.run(["unshare", "--user", "--map-root-user", "--net", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("needs user namespaces, which this machine refuses to this user")
+        pytest.skip("this machine has no user namespaces for this user")
     network = Child()
     yield network
     network.close()
