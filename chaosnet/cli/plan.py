@@ -87,7 +87,8 @@ def lines(document: dict[str, Any]) -> Iterator[str]:
         for effect in fault["effects"]:
             yield f"  prove    {effect}"
         yield f"  flows    established: {fault['established']}; new: {fault['fresh']}"
-        yield f"  touches  {len(fault['pods'])} pods, {len(fault['nodes'])} nodes"
+        touched = [f"{len(fault[what])} {what if len(fault[what]) != 1 else what[:-1]}" for what in ("pods", "nodes")]
+        yield f"  touches  {', '.join(touched)}"
         for warning in fault["warnings"]:
             yield f"  warning  {warning}"
     yield ""
