@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chaosnet.errors import InputError, TargetError
 from chaosnet.targets.lab.calls import error_of
-from chaosnet.targets.lab.running import NAME
+from chaosnet.targets.lab.running import NAME, home
 
 _PATIENCE = 60.0
 
@@ -36,6 +36,7 @@ def start(topology: Path | str, name: str, *, owned: bool) -> Started:
     """
     if not NAME.fullmatch(name):
         raise InputError("the lab's name", f"{name!r} is not a name", "use small letters, digits and inner hyphens")
+    home()  # whoever cannot be told where labs are noted must not get one that nobody finds again
     ready_read, ready_write = os.pipe()
     owner_read, owner_write = os.pipe() if owned else (-1, -1)
     theirs = [ready_write, *([owner_read] if owned else [])]
