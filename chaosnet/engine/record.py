@@ -15,6 +15,7 @@ from chaosnet.engine.assess import Facts, Seen, assess, collateral
 from chaosnet.engine.events import Events
 from chaosnet.engine.faultrun import FaultRun
 from chaosnet.errors import ChaosnetError
+from chaosnet.model.edge import Edge
 from chaosnet.model.verdict import EXIT_RESIDUE, exit_status, judge, worst_exit
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def write_record(session: "Session", facts: Facts, clean_at: float | None) -> di
         "findings": [
             {"outcome": finding.outcome, "about": finding.about, "sentence": finding.sentence} for finding in verdict.findings
         ],
-        "edges": [_edge(session, seen) for seen in facts.edges],
+        "edges": _edges(session, facts),
         "learned": session.learned,
         "residue": list(facts.residue),
         "how_to_rerun": f"chaosnet run {shlex.quote(session.about.file or 'FILE')} --target {session.target.name}",
@@ -136,8 +137,12 @@ def _hypothesis(session: "Session", facts: Facts) -> dict[str, Any]:
     }
 
 
-def _edge(session: "Session", seen: Seen) -> dict[str, Any]:
-    edge = next(w.edge for w in session.watching if w.edge.name == seen.name)
+def _edges(session: "Session", facts: Facts) -> list[dict[str, Any]]:
+    by_name = {item.edge.name: item.edge for item in session.watching}
+    return [_edge(session, seen, by_name[seen.name]) for seen in facts.edges]
+
+
+def _edge(session: "Session", seen: Seen, edge: Edge) -> dict[str, Any]:
     samples = session.samples_of(seen.name)
     step = max(1, len(samples) // _MOST_SAMPLES)
     return {

@@ -28,7 +28,7 @@ from chaosnet.engine.select import Watched, group, watched
 from chaosnet.engine.watch import RUNNING, baseline, course
 from chaosnet.errors import BaselineNotMet, ChaosnetError, NoSession, NotProven, Refused, TargetGone
 from chaosnet.model.edge import Edge, Observation, State
-from chaosnet.model.fault import Fault, Plan
+from chaosnet.model.fault import Fault
 from chaosnet.model.inventory import Inventory, Site
 from chaosnet.model.place import parse_place, resolve
 from chaosnet.model.question import Answer, Question
@@ -172,10 +172,6 @@ class Session:
     def site(self, text: str, place: str) -> Site:
         """The first site a place means."""
         return self.sites(text, place)[0]
-
-    def plan(self, fault: Fault) -> Plan:
-        """What a fault would do here; touches nothing."""
-        return injection.plan(self.target, self.inventory, fault, self.edges, self.announced)
 
     def inject(self, fault: Fault) -> dict[str, Any]:
         """Inject one fault and prove it; its evidence as plain JSON.
